@@ -473,6 +473,12 @@ pub struct BenchArgs {
     /// Calls for 1, 16, 256, 4,096 and 65,536 rows, as another program makes them.
     #[arg(long, conflicts_with_all = ["profile", "single_kernels", "precision", "tune", "tune_ms"])]
     pub predict: bool,
+    /// Time so many networks side by side, such as 1,16,128
+    ///
+    /// Members of an ensemble, folds or trials train in this way: on a GPU in the same dispatches, on the CPU one on each core.
+    /// The figures are those of all networks together.
+    #[arg(long, value_name = "COUNTS", value_delimiter = ',', conflicts_with_all = ["profile", "predict"])]
+    pub members: Vec<usize>,
     /// Time for choosing kernels
     ///
     /// off, quick or full: how much time goes into choosing the GPU's kernels.

@@ -58,6 +58,15 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// Returns whether two data sets share their rows: copies of one do, and parts of one table do not.
+    pub(crate) fn same_rows(&self, other: &Self) -> bool {
+        let weights = match (&self.weights, &other.weights) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        weights && Arc::ptr_eq(&self.x, &other.x) && Arc::ptr_eq(&self.y, &other.y)
+    }
+
     /// Takes features `[rows, columns]`, row-major, in single or double precision, and the targets of each row.
     ///
     /// Columns are named `x0`, `x1` …, the target `y`, several targets `y0`, `y1` …, and classes `"0"` to the largest index, until

@@ -10,6 +10,7 @@ pub mod cpu;
 pub mod gpu;
 mod half;
 mod kind;
+mod member_hub;
 mod memory;
 mod tuning;
 mod utilization;
@@ -18,6 +19,7 @@ pub mod verify;
 use std::ops::Range;
 
 pub use kind::{DeviceKind, open, open_tuned};
+pub(crate) use member_hub::{MemberHandle, MemberHub};
 pub(crate) use memory::available as free_host_memory;
 pub use tuning::{Tune, Tuning};
 pub use utilization::Usage;
@@ -189,4 +191,58 @@ pub trait Device: Send {
     fn time_steps(&mut self, _phase: Phase, _steps: Range<u32>) -> Result<Option<Vec<Vec<f64>>>> {
         Ok(None)
     }
+
+    /// Returns the device as one that runs several members side by side; `None` for a device that gains nothing by it.
+    fn members(&mut self) -> Option<&mut dyn MemberDevice> {
+        None
+    }
+}
+
+/// A device that runs the same steps of several networks, the members, in the same dispatches. Each member has its own
+/// values of all slots but the plan's shared ones, which any member writes for all.
+pub trait MemberDevice {
+    /// Returns the largest number of members that one dispatch of a plan can have; 1 if members cannot be side by side.
+    fn most_members(&self, plan: &Plan) -> u32;
+
+    /// Does what [`Device::load`] does, for so many members.
+    ///
+    /// # Errors
+    /// If the plan is too large for the device so many times, or the driver fails.
+    fn load_members(&mut self, plan: &Plan, members: u32) -> Result<()>;
+
+    /// Copies values from the host to a member's slot, as [`Device::write`] does.
+    ///
+    /// # Errors
+    /// If the values do not fit the slot, or the device failed.
+    fn write_member(
+        &mut self,
+        member: u32,
+        slot: Slot,
+        first: usize,
+        values: Values<'_>,
+    ) -> Result<()>;
+
+    /// Takes the step parameters of a member's next steps, as [`Device::write_steps`] does.
+    ///
+    /// # Errors
+    /// If there are too many.
+    fn write_member_steps(&mut self, member: u32, phase: Phase, rows: &[StepParams]) -> Result<()>;
+
+    /// Runs `count` steps of the members `of`, each from a step of its own window on.
+    ///
+    /// # Errors
+    /// If the device failed.
+    fn run_members(&mut self, phase: Phase, of: &[(u32, u32)], count: u32) -> Result<()>;
+
+    /// Returns a member's losses, as [`Device::take_losses`] does.
+    ///
+    /// # Errors
+    /// If the device failed.
+    fn take_member_losses(&mut self, member: u32, wait: bool) -> Result<Vec<f32>>;
+
+    /// Waits, then copies the first `len` elements of a slot of floats of these members, in their order.
+    ///
+    /// # Errors
+    /// If the slot holds no floats or fewer than `len`, or the device failed.
+    fn read_members(&mut self, members: &[u32], slot: Slot, len: usize) -> Result<Vec<Vec<f32>>>;
 }

@@ -216,7 +216,8 @@ impl PlanBuilder {
             let (name, role) = (format!("temporary{index}"), Role::Activations);
             buffers.push(BufferSpec { name, elements, element, role });
         }
-        Plan { batch, eval_batch, buffers, slots, train, eval, measure, formulas, starts }
+        let shared = Vec::new();
+        Plan { batch, eval_batch, buffers, slots, train, eval, measure, formulas, starts, shared }
     }
 }
 

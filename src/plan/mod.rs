@@ -253,6 +253,9 @@ pub struct Plan {
     pub(crate) formulas: Vec<Formula>,
     /// Initial values of slots that do not begin with zeros.
     pub(crate) starts: Vec<(Slot, InitialValues)>,
+    /// Slots that the host writes once and no step changes, whose values several members that train side by side have in
+    /// common.
+    pub(crate) shared: Vec<Slot>,
 }
 
 impl Plan {
@@ -274,6 +277,18 @@ impl Plan {
     /// Returns the initial values of slots that do not begin with zeros. Devices write them as they load the plan.
     pub fn starts(&self) -> &[(Slot, InitialValues)] {
         &self.starts
+    }
+
+    /// Returns the slots whose values are the same for all members that train side by side.
+    pub(crate) fn shared(&self) -> &[Slot] {
+        &self.shared
+    }
+
+    /// Returns whether a buffer, by its index, holds nothing but shared slots.
+    pub(crate) fn is_shared(&self, buffer: usize) -> bool {
+        let mut inside =
+            self.slots().filter(|(_, spec)| spec.buffer.0 as usize == buffer).peekable();
+        inside.peek().is_some() && inside.all(|(slot, _)| self.shared.contains(&slot))
     }
 
     /// All slots.

@@ -76,18 +76,40 @@ impl TrainPlan {
 
     /// Returns the same plan for a training table of another number of rows.
     pub(crate) fn with_train_rows(&self, rows: usize) -> Self {
-        let mut whole = self.clone();
         let ports = &self.ports;
         // These four alone have a size that depends on the table's rows.
         let tables =
             [Some(ports.train_x), Some(ports.train_y), ports.train_weights, Some(ports.order)];
-        for slot in tables.into_iter().flatten() {
+        self.with_first_sizes(tables.into_iter().flatten(), rows)
+    }
+
+    /// Returns the same plan with an eval phase that holds another number of rows.
+    pub(crate) fn with_eval_rows(&self, rows: usize) -> Self {
+        let tables = self.eval.map(|ports| [ports.eval_x, ports.predictions]);
+        self.with_first_sizes(tables.into_iter().flatten(), rows)
+    }
+
+    fn with_first_sizes(&self, slots: impl Iterator<Item = Slot>, rows: usize) -> Self {
+        let mut whole = self.clone();
+        for slot in slots {
             let spec = &mut whole.plan.slots[slot.0 as usize];
             spec.sizes[0] = rows;
             let (len, buffer) = (spec.len(), spec.buffer);
             whole.plan.buffers[buffer.0 as usize].elements = len.max(1);
         }
         whole
+    }
+
+    /// Returns the plan without what may differ between members that train side by side: rows, and values to start from.
+    pub(crate) fn without_own_values(&self) -> Self {
+        let mut plan = self.with_train_rows(1).with_eval_rows(1);
+        plan.plan.starts.clear();
+        plan
+    }
+
+    /// Returns the plan for several members, for which these slots have the same values.
+    pub(crate) fn sharing(&self, shared: Vec<Slot>) -> Plan {
+        Plan { shared, ..self.plan.clone() }
     }
 }
 

@@ -4,14 +4,14 @@
 //! In: members, a device, a job to do with each member's trainer. Out: the results of the jobs.
 //! Absent on purpose: what the members are for, and the mean of their predictions.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::data::Split;
-use crate::device::{DeviceInfo, open_tuned};
+use crate::data::{Dataset, Preprocessing, Split};
+use crate::device::{Device, MemberHandle, MemberHub, open_tuned};
 use crate::error::Result;
 use crate::model::Sequential;
+use crate::plan::{Plan, TrainPlan};
 use crate::train::{DeviceKind, TrainOptions, Trainer};
 
 /// A network of several that are trained side by side: its layers, rows and options. Copies of a [`Split`] share its rows.
@@ -59,20 +59,172 @@ pub fn train_members<T: Send>(
 ) -> Result<Vec<Result<T>>> {
     let Some(first) = members.first() else { return Ok(Vec::new()) };
     // Opened once before any member begins, so that a missing adapter is one error and not one for each member.
-    let (opened, _) = open_tuned(device, &first.options.tuning)?;
-    let threads = threads_for(opened.info());
-    drop(opened);
-    Ok(share(threads, members.len(), |index| {
+    let (mut opened, _) = open_tuned(device, &first.options.tuning)?;
+    let alone = |index: usize| {
         let Member { model, data, options } = &members[index];
         let mut trainer = Trainer::new(model, data, options, device)?;
         job(index, &mut trainer)
-    }))
+    };
+    if opened.members().is_none() {
+        // On the CPU one member for each core: the steps of one small network use one core only.
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        drop(opened);
+        return Ok(share(threads, members.len(), alone));
+    }
+    let mut results: Vec<Option<Result<T>>> = members.iter().map(|_| None).collect();
+    let groups = groups(opened.as_ref(), members);
+    let mut device_of = Some(opened);
+    for group in groups {
+        let mut waiting = &group.members[..];
+        // As many at once as the device has room for.
+        let mut most = group.members.len();
+        while !waiting.is_empty() {
+            let (some, rest) = waiting.split_at(most.clamp(1, waiting.len()));
+            let Some(plan) = group.plan(members, some).filter(|_| some.len() > 1) else {
+                for &index in some {
+                    device_of = None;
+                    results[index] = Some(alone(index));
+                }
+                waiting = rest;
+                continue;
+            };
+            let opened = match device_of.take() {
+                Some(opened) => opened,
+                None => open_tuned(device, &first.options.tuning)?.0,
+            };
+            match side_by_side(opened, &plan, (members, some), &job) {
+                Ok((done, opened)) => {
+                    some.iter().zip(done).for_each(|(&index, it)| results[index] = Some(it));
+                    device_of = Some(opened);
+                    waiting = rest;
+                }
+                // Fewer may fit; one alone has its own ways to do with little memory.
+                Err(opened) => {
+                    device_of = opened;
+                    most = some.len() / 2;
+                }
+            }
+        }
+    }
+    Ok(results.into_iter().map(|result| result.expect("each member was trained")).collect())
 }
 
-/// Returns how many members a device trains at once: on the CPU one for each core, since steps of one small network use
-/// one core only; elsewhere one after the other.
-fn threads_for(device: &DeviceInfo) -> usize {
-    if device.is_cpu() { std::thread::available_parallelism().map_or(1, usize::from) } else { 1 }
+/// Members whose steps are the same, so that they can be in the same dispatches.
+struct MemberGroup {
+    /// Indices of the members.
+    members: Vec<usize>,
+    /// The plan of each; none for members that train alone.
+    plans: Vec<TrainPlan>,
+    /// True if all have the same training rows, prepared in the same way; and the same validation rows.
+    same: (bool, bool),
+}
+
+impl MemberGroup {
+    /// Returns the plan for some of the group's members, with room for the rows of each; none for members that train alone.
+    fn plan(&self, members: &[Member], some: &[usize]) -> Option<Plan> {
+        let first = self.plans.first()?;
+        let chosen = |it: &(&usize, &TrainPlan)| some.contains(it.0);
+        let plans = || self.members.iter().zip(&self.plans).filter(chosen).map(|it| it.1);
+        let train = plans().map(|plan| plan.slot(plan.ports.train_x).matrix().0).max()?;
+        let eval = |plan: &TrainPlan| Some(plan.slot(plan.eval?.eval_x).matrix().0);
+        let eval = plans().filter_map(eval).max().unwrap_or(0);
+        let plan = first.with_train_rows(train).with_eval_rows(eval);
+        let mut shared = Vec::new();
+        let ports = &plan.ports;
+        if self.same.0 {
+            shared.extend([ports.train_x, ports.train_y]);
+            shared.extend(ports.train_weights);
+        }
+        // Validation rows that do not fit at once are written in parts, again in each epoch.
+        let valid = members[self.members[0]].data.valid.as_ref().map_or(0, Dataset::rows);
+        if self.same.1 && eval >= valid {
+            shared.extend(plan.eval.map(|ports| ports.eval_x));
+        }
+        Some(plan.sharing(shared))
+    }
+}
+
+/// Divides members into groups whose steps are the same. A member that cannot be planned is a group of its own: its error
+/// comes when it is trained.
+fn groups(device: &dyn Device, members: &[Member]) -> Vec<MemberGroup> {
+    let mut groups: Vec<(Option<(TrainPlan, Preprocessing)>, MemberGroup)> = Vec::new();
+    for (index, Member { model, data, options }) in members.iter().enumerate() {
+        let alone = MemberGroup { members: vec![index], plans: vec![], same: (true, true) };
+        let (plan, preparation) = match Trainer::planned(device, model, data, options) {
+            Ok((Some(plan), preparation)) => (plan, preparation),
+            Ok((None, _)) | Err(_) => {
+                groups.push((None, alone));
+                continue;
+            }
+        };
+        let own = plan.without_own_values();
+        let key = |it: &&mut (Option<(TrainPlan, Preprocessing)>, MemberGroup)| {
+            it.0.as_ref().is_some_and(|(other, _)| *other == own)
+        };
+        match groups.iter_mut().find(key) {
+            Some((Some((_, prepared)), group)) => {
+                let first = &members[group.members[0]].data;
+                let as_first = *prepared == preparation;
+                group.same.0 &= as_first && first.train.same_rows(&data.train);
+                group.same.1 &= as_first
+                    && match (&first.valid, &data.valid) {
+                        (Some(one), Some(other)) => one.same_rows(other),
+                        (one, other) => one.is_none() && other.is_none(),
+                    };
+                group.members.push(index);
+                group.plans.push(plan);
+            }
+            _ => {
+                groups.push((Some((own, preparation)), MemberGroup { plans: vec![plan], ..alone }));
+            }
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+/// Results of a group's jobs, and the device.
+type GroupResults<T> = (Vec<Result<T>>, Box<dyn Device>);
+
+/// Trains some members of a group in the same dispatches. Returns the results and the device; an error with the device if it
+/// has no room for so many.
+fn side_by_side<T: Send>(
+    mut device: Box<dyn Device>,
+    plan: &Plan,
+    (members, some): (&[Member], &[usize]),
+    job: &(impl Fn(usize, &mut Trainer) -> Result<T> + Sync),
+) -> std::result::Result<GroupResults<T>, Option<Box<dyn Device>>> {
+    let count = u32::try_from(some.len()).unwrap_or(u32::MAX);
+    let most = device.members().map_or(1, |many| many.most_members(plan));
+    let budget = members[some[0]].options.device_memory;
+    let beyond = budget
+        .is_some_and(|budget| u64::from(count).saturating_mul(device.bytes_for(plan)) > budget);
+    if count > most || beyond {
+        return Err(Some(device));
+    }
+    let handles = match MemberHub::load(device, plan, count) {
+        Ok(handles) => handles,
+        // Running out of memory may have cost the device, so it is opened again.
+        Err(_) => return Err(None),
+    };
+    let hub = handles[0].hub();
+    let told = format!("{count} networks train side by side");
+    let work = |(index, handle): (usize, MemberHandle)| {
+        let Member { model, data, options } = &members[index];
+        let mut trainer = Trainer::side_by_side(model, data, options, handle, &told)?;
+        job(index, &mut trainer)
+    };
+    let work = &work;
+    let results = std::thread::scope(|scope| {
+        let started = some.iter().copied().zip(handles);
+        let threads: Vec<_> = started.map(|it| scope.spawn(move || work(it))).collect();
+        let joined = threads.into_iter().map(|it| match it.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        joined.collect()
+    });
+    let hub = Arc::try_unwrap(hub).ok().expect("the handles of all members are gone");
+    Ok((results, hub.into_device()))
 }
 
 /// Does `count` pieces of work on at most `threads` threads, each taking the next piece as it becomes free. Returns the

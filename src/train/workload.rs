@@ -362,7 +362,13 @@ impl Workload {
         Err(Error::Device { adapter: device.info().name.clone(), problem })
     }
 
-    fn compare(&self, device: &dyn Device, what: &str, got: &[f32], want: &[f32]) -> Result<()> {
+    pub(super) fn compare(
+        &self,
+        device: &dyn Device,
+        what: &str,
+        got: &[f32],
+        want: &[f32],
+    ) -> Result<()> {
         // Single precision with sums of up to 1024 terms, through updates; of half precision the reference rounds
         // likewise, but not always to the same of two neighbours, 2^-10 apart.
         let share = if self.precision == Precision::F16 { 2e-3 } else { 1e-4 };

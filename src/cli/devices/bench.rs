@@ -51,6 +51,19 @@ struct PredictLine<'a> {
     rows_s: f64,
 }
 
+#[derive(Serialize)]
+struct MembersLine<'a> {
+    event: &'a str,
+    workload: &'a str,
+    precision: &'a str,
+    device: &'a str,
+    members: usize,
+    /// Milliseconds of one step of all networks.
+    step_ms: f64,
+    /// Rows a second of all networks together.
+    samples_s: f64,
+}
+
 /// Times of one device with one workload.
 struct Row {
     workload: Workload,
@@ -64,6 +77,9 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Exit> {
     if !(args.seconds > 0.0 && args.seconds <= 3600.0) {
         let problem = format!("{}, but it must be above 0 and at most 3600", args.seconds);
         return Err(Error::setting("--seconds", problem));
+    }
+    if args.members.contains(&0) {
+        return Err(Error::setting("--members", "0, but it must be above 0"));
     }
     let tuning = Tuning {
         tune: args.tune.parse()?,
@@ -111,6 +127,11 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Exit> {
                 profile(args, workload, name, device, &mut out)?;
                 continue;
             }
+            if !args.members.is_empty() {
+                drop(device);
+                members(args, workload, (name, kind, &tuning), &mut out)?;
+                continue;
+            }
             let row = measure(args, workload, (name, device, open_seconds), &mut console)?;
             if args.json {
                 JsonLines::new(&mut out).line(&row.line()).map_err(failed)?;
@@ -119,7 +140,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Exit> {
         }
     }
     // The table comes last, since its ratios need all rows.
-    if !args.json && !args.profile && !args.predict {
+    if !args.json && !args.profile && !args.predict && args.members.is_empty() {
         table(&rows, &mut out)?;
     }
     out.end()?;
@@ -185,6 +206,61 @@ fn predictions(
         let rows_s = count(rows_s as u64);
         let rows = count(rows as u64);
         out.line(&format!("{rows:>9} rows {:>12} {rows_s:>14} rows/s", step(seconds)))?;
+    }
+    Ok(())
+}
+
+/// Times several networks of one workload side by side on one device, and prints a line for each number of networks.
+fn members(
+    args: &BenchArgs,
+    workload: &Workload,
+    (name, kind, tuning): (&str, &DeviceKind, &Tuning),
+    out: &mut Output,
+) -> Result<()> {
+    let budget = Duration::from_secs_f64(args.seconds / args.members.len() as f64);
+    if !args.json {
+        out.line(&format!("{} on {name}, networks side by side:", workload.name))?;
+    }
+    let mut first = None;
+    for &members in &args.members {
+        let (device, _) = opened(args, kind, tuning)?;
+        let Some(found) = workload.measure_members(device, members, budget)? else {
+            let problem = format!(
+                "{members}, but {name} cannot hold so many networks of {} in one dispatch; give fewer",
+                workload.name
+            );
+            return Err(Error::setting("--members", problem));
+        };
+        let samples_s = (workload.batch * members) as f64 / found.step_seconds;
+        if args.json {
+            let line = MembersLine {
+                event: "members",
+                workload: &workload.name,
+                precision: workload.precision.name(),
+                device: name,
+                members,
+                step_ms: 1e3 * found.step_seconds,
+                samples_s,
+            };
+            JsonLines::new(&mut *out).line(&line).map_err(failed)?;
+            continue;
+        }
+        let each = found.step_seconds / members as f64;
+        let base = *first.get_or_insert(each);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "rows a second, for people"
+        )]
+        let samples_s = count(samples_s as u64);
+        out.line(&format!(
+            "{:>6} {:<8} {:>10} a step of all, {:>10} a step of each, {samples_s:>14} rows/s, ratio {:.2}",
+            count(members as u64),
+            if members == 1 { "network" } else { "networks" },
+            step(found.step_seconds),
+            step(each),
+            base / each,
+        ))?;
     }
     Ok(())
 }

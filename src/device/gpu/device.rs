@@ -10,11 +10,12 @@ use super::fused_step::can_bind;
 use super::in_flight::{DEPTH, InFlight, MappedReceiver, Submitted};
 use super::kernels::{KernelSpec, Variant};
 use super::load::{Loaded, Loader};
+use super::members::MemberSteps;
 use super::pipeline::Pipelines;
 use super::select::{KernelSelector, PreviousChoices};
 use super::timing::{self, Meter, PAIR_BYTES, Stamps};
 use super::tune::{Tuner, prepare};
-use crate::device::{Device, DeviceInfo, Tuning, Usage, Values, half, memory};
+use crate::device::{Device, DeviceInfo, MemberDevice, Tuning, Usage, Values, half, memory};
 use crate::error::{Error, Result};
 use crate::plan::{
     Element, InitialValues, Memory, Phase, Plan, Slot, SlotSpec, StepParams, WINDOW,
@@ -39,6 +40,8 @@ pub struct GpuDevice {
     pub(super) loaded: Option<Loaded>,
     pub(super) flight: InFlight,
     pub(super) losses: Vec<f32>,
+    /// What the members have, while a plan is loaded for several.
+    pub(super) members: Vec<MemberSteps>,
     /// Bytes written since the last submission: wgpu holds a copy of these bytes.
     pub(super) pending: usize,
     pub(super) binding_limit: u64,
@@ -121,6 +124,7 @@ impl GpuDevice {
         }
         self.flight = InFlight::default();
         self.losses.clear();
+        self.members.clear();
         // The places of timestamps in flight stay mapped, so new ones are made.
         if let Some(meter) = &mut self.meter {
             meter.renew(&self.device);
@@ -153,16 +157,23 @@ impl GpuDevice {
     }
 
     /// Waits for the oldest submission and takes its losses.
-    fn land(&mut self) -> Result<()> {
+    pub(super) fn land(&mut self) -> Result<()> {
         let Some(submitted) = self.flight.waiting.pop_front() else { return Ok(()) };
         self.wait(Some(submitted.index.clone()))?;
         // By the host's clock; timestamps, where there are any, are more exact and replace it.
         let mut busy = self.flight.landed(&submitted).as_secs_f64();
         if let Some((staging, mapped)) = &submitted.staging {
             let buffer = &self.loaded()?.staging[*staging];
-            let bytes = 4 * u64::from(submitted.steps);
+            let bytes = submitted.loss_bytes();
             let losses: Vec<f32> = self.collect(buffer, bytes, mapped)?;
-            self.losses.extend(losses);
+            if submitted.members.is_empty() {
+                self.losses.extend(losses);
+            } else {
+                let each = losses.chunks_exact(submitted.steps as usize);
+                for (&member, losses) in submitted.members.iter().zip(each) {
+                    self.members[member as usize].losses.extend(losses);
+                }
+            }
             self.count(|meter| meter.read(bytes));
         }
         if let (Some((turn, mapped)), Some(meter)) = (&submitted.stamp, &self.meter)
@@ -212,14 +223,9 @@ impl GpuDevice {
         buffer.unmap();
         Ok(values)
     }
-}
 
-impl Device for GpuDevice {
-    fn info(&self) -> &DeviceInfo {
-        &self.info
-    }
-
-    fn load(&mut self, plan: &Plan) -> Result<()> {
+    /// Loads a plan for one network, or for several members.
+    pub(super) fn load_for(&mut self, plan: &Plan, members: u32) -> Result<()> {
         // Experimental features are requested by plans in half precision only, so the adapter is opened again for the first
         // such plan.
         if plan.has_half() && !self.opened_half && !self.info.is_software() {
@@ -230,7 +236,7 @@ impl Device for GpuDevice {
         self.unload();
         // A software adapter takes the host's memory, which it does not check by itself.
         if self.info.is_software() {
-            memory::check(plan, Memory::of(plan).total(), &self.info)?;
+            memory::check(plan, u64::from(members) * Memory::of(plan).total(), &self.info)?;
         }
         // With pipelines that are thrown away: the check compiles nothing.
         self.loader(&mut Pipelines::default()).check(plan)?;
@@ -241,7 +247,7 @@ impl Device for GpuDevice {
             self.unload();
         }
         let mut pipelines = std::mem::take(&mut self.pipelines);
-        let loaded = self.loader(&mut pipelines).load(plan);
+        let loaded = self.loader(&mut pipelines).load(plan, members);
         self.pipelines = pipelines;
         let loaded = loaded?;
         if let Err(error) = self.check() {
@@ -250,20 +256,34 @@ impl Device for GpuDevice {
             return Err(error);
         }
         self.loaded = Some(loaded);
+        if members > 1 {
+            self.members = (0..members).map(|_| MemberSteps::default()).collect();
+        }
         // Written here, so that every load gives the same values to start from.
-        for (slot, start) in plan.starts() {
+        let starts =
+            (0..members).flat_map(|member| plan.starts().iter().map(move |it| (member, it)));
+        for (member, (slot, start)) in starts {
             match start {
                 InitialValues::Floats(values) => {
                     let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
-                    self.write(*slot, 0, Values::F32(&values))?;
+                    self.write_for(member, *slot, 0, Values::F32(&values))?;
                 }
-                InitialValues::Indices(values) => self.write(*slot, 0, Values::U32(values))?,
+                InitialValues::Indices(values) => {
+                    self.write_for(member, *slot, 0, Values::U32(values))?;
+                }
             }
         }
         Ok(())
     }
 
-    fn write(&mut self, slot: Slot, first: usize, values: Values<'_>) -> Result<()> {
+    /// Copies values from the host to a slot of a member; 0 for one network.
+    pub(super) fn write_for(
+        &mut self,
+        member: u32,
+        slot: Slot,
+        first: usize,
+        values: Values<'_>,
+    ) -> Result<()> {
         let loaded = self.loaded()?;
         let spec = loaded.plan.slot(slot);
         if first + values.len() > spec.len() {
@@ -287,7 +307,7 @@ impl Device for GpuDevice {
             }
             _ => return Err(self.failed(format!("{} holds another kind of numbers", spec.name))),
         };
-        let (buffer, start) = loaded.place(slot);
+        let (buffer, start) = loaded.place(slot, member);
         let offset = start + spec.element.bytes(first);
         // While steps run, no write may wait. Before them, a large table in one piece would lie here twice.
         let idle = self.flight.waiting.is_empty();
@@ -307,6 +327,129 @@ impl Device for GpuDevice {
         self.check()
     }
 
+    /// Submits steps that `encode` encodes. `logs` are the members whose losses are wanted, each with the place of its first
+    /// one in the log.
+    pub(super) fn submit(
+        &mut self,
+        (phase, count, members): (Phase, u32, Vec<u32>),
+        logs: &[(u32, u32)],
+        encode: impl FnOnce(
+            &wgpu::Device,
+            &Loaded,
+            Option<wgpu::ComputePassTimestampWrites<'_>>,
+        ) -> wgpu::CommandEncoder,
+    ) -> Result<()> {
+        // Waiting for the oldest submission bounds how far the host may be ahead.
+        while self.flight.waiting.len() >= DEPTH {
+            self.land()?;
+        }
+        let training = phase == Phase::Train;
+        // The staging buffers are used in turn, one more than submissions in flight.
+        let turn = self.flight.count % (DEPTH + 1);
+        let begun = Instant::now();
+        let stamp = self.meter.as_mut().and_then(|meter| meter.stamps.as_mut()).map(Stamps::next);
+        let stamps = self.meter.as_ref().and_then(|meter| meter.stamps.as_ref());
+        let stamps = stamps.zip(stamp);
+        let loaded = self.loaded()?;
+        let writes = stamps.map(|(stamps, turn)| stamps.writes(turn));
+        let mut encoder = encode(&self.device, loaded, writes);
+        if let Some((stamps, turn)) = stamps {
+            stamps.bring(&mut encoder, turn);
+        }
+        // Losses are copied in the same submission, so that reading them later waits for nothing else.
+        let log = if logs.is_empty() { None } else { loaded.plan.log() };
+        let bytes = 4 * u64::from(count);
+        for (place, &(member, first)) in (0..).zip(logs) {
+            let Some(log) = log else { break };
+            let (buffer, start) = loaded.place(log, member);
+            let (from, to) = (start + 4 * u64::from(first), place * bytes);
+            encoder.copy_buffer_to_buffer(buffer, from, &loaded.staging[turn], to, bytes);
+        }
+        let commands = encoder.finish();
+        let encoded = Instant::now();
+        let index = self.queue.submit([commands]);
+        let submitted = Instant::now();
+        // Mapping is requested after the submission, since a mapped buffer cannot be copied to.
+        let bytes = bytes * logs.len() as u64;
+        let staging = log.map(|_| (turn, map(&loaded.staging[turn], bytes)));
+        let stamp = stamps.map(|(stamps, turn)| (turn, map(&stamps.read[turn], PAIR_BYTES)));
+        let dispatches = dispatches(loaded, phase, count);
+        self.count(|meter| {
+            meter.counts.submissions += 1;
+            meter.counts.dispatches += dispatches;
+            meter.counts.encode_seconds += (encoded - begun).as_secs_f64();
+            meter.counts.submit_seconds += (submitted - encoded).as_secs_f64();
+        });
+        // A submission hands over all writes before it.
+        self.pending = 0;
+        // Only submissions with losses use up a staging buffer.
+        self.flight.count += usize::from(staging.is_some());
+        self.flight.waiting.push_back(Submitted {
+            index,
+            training,
+            steps: count,
+            members,
+            at: submitted,
+            staging,
+            stamp,
+        });
+        let pace = if training { &mut self.flight.train } else { &mut self.flight.eval };
+        pace.submitted(count);
+        self.check()
+    }
+
+    /// Waits, then copies the first elements of a member's slot to the host.
+    pub(super) fn read_for(&mut self, member: u32, slot: Slot, len: usize) -> Result<Vec<f32>> {
+        // Reading waits for all submissions anyway, and those that are taken in now are measured at the right time.
+        while !self.flight.waiting.is_empty() {
+            self.land()?;
+        }
+        let loaded = self.loaded()?;
+        let spec = loaded.plan.slot(slot);
+        if !spec.element.is_float() || len > spec.len() {
+            return Err(self.failed(format!("{} does not hold {len} floats", spec.name)));
+        }
+        let half = spec.element == Element::F16;
+        let (buffer, start) = loaded.place(slot, member);
+        let total = spec.element.bytes(len).next_multiple_of(4);
+        let mut values = Vec::with_capacity(len);
+        let mut done = 0;
+        // Long results come in parts through one buffer, so that reading needs no memory of the result's size.
+        while done < total {
+            let bytes = (total - done).min(loaded.readback.size());
+            let mut encoder =
+                self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            encoder.copy_buffer_to_buffer(buffer, start + done, &loaded.readback, 0, bytes);
+            let index = self.queue.submit([encoder.finish()]);
+            let mapped = map(&loaded.readback, bytes);
+            self.wait(Some(index))?;
+            if half {
+                let halves: Vec<u16> = self.collect(&loaded.readback, bytes, &mapped)?;
+                values.extend(halves.into_iter().map(half::value));
+            } else {
+                values.extend(self.collect::<f32>(&loaded.readback, bytes, &mapped)?);
+            }
+            done += bytes;
+        }
+        // Half-precision values come in whole words, so there may be one too many.
+        values.truncate(len);
+        self.count(|meter| meter.read(total));
+        Ok(values)
+    }
+}
+
+impl Device for GpuDevice {
+    fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    fn load(&mut self, plan: &Plan) -> Result<()> {
+        self.load_for(plan, 1)
+    }
+
+    fn write(&mut self, slot: Slot, first: usize, values: Values<'_>) -> Result<()> {
+        self.write_for(0, slot, first, values)
+    }
     fn write_steps(&mut self, phase: Phase, rows: &[StepParams]) -> Result<()> {
         if rows.len() > WINDOW {
             return Err(
@@ -340,66 +483,12 @@ impl Device for GpuDevice {
         if steps.is_empty() {
             return Ok(());
         }
-        // Waiting for the oldest submission bounds how far the host may be ahead.
-        while self.flight.waiting.len() >= DEPTH {
-            self.land()?;
-        }
-        let (training, count) = (phase == Phase::Train, steps.end - steps.start);
-        // The staging buffers are used in turn, one more than submissions in flight.
-        let turn = self.flight.count % (DEPTH + 1);
-        let begun = Instant::now();
-        let stamp = self.meter.as_mut().and_then(|meter| meter.stamps.as_mut()).map(Stamps::next);
-        let stamps = self.meter.as_ref().and_then(|meter| meter.stamps.as_ref());
-        let stamps = stamps.zip(stamp);
-        let loaded = self.loaded()?;
-        let writes = stamps.map(|(stamps, turn)| stamps.writes(turn));
-        let mut encoder = encode(&self.device, loaded, phase, steps.clone(), writes);
-        if let Some((stamps, turn)) = stamps {
-            stamps.bring(&mut encoder, turn);
-        }
-        // Losses are copied in the same submission, so that reading them later waits for nothing else.
-        let log = loaded.log.filter(|_| training);
-        if let Some(log) = log {
-            let (from, bytes) = (4 * u64::from(steps.start), 4 * u64::from(count));
-            encoder.copy_buffer_to_buffer(
-                &loaded.buffers[log],
-                from,
-                &loaded.staging[turn],
-                0,
-                bytes,
-            );
-        }
-        let commands = encoder.finish();
-        let encoded = Instant::now();
-        let index = self.queue.submit([commands]);
-        let submitted = Instant::now();
-        // Mapping is requested after the submission, since a mapped buffer cannot be copied to.
-        let staging = log.map(|_| (turn, map(&loaded.staging[turn], 4 * u64::from(count))));
-        let stamp = stamps.map(|(stamps, turn)| (turn, map(&stamps.read[turn], PAIR_BYTES)));
-        let dispatches = dispatches(loaded, phase, count);
-        self.count(|meter| {
-            meter.counts.submissions += 1;
-            meter.counts.dispatches += dispatches;
-            meter.counts.encode_seconds += (encoded - begun).as_secs_f64();
-            meter.counts.submit_seconds += (submitted - encoded).as_secs_f64();
-        });
-        // A submission hands over all writes before it.
-        self.pending = 0;
-        // Only submissions with losses use up a staging buffer.
-        self.flight.count += usize::from(staging.is_some());
-        self.flight.waiting.push_back(Submitted {
-            index,
-            training,
-            steps: count,
-            at: submitted,
-            staging,
-            stamp,
-        });
-        let pace = if training { &mut self.flight.train } else { &mut self.flight.eval };
-        pace.submitted(count);
-        self.check()
+        let count = steps.end - steps.start;
+        let log = (phase == Phase::Train).then_some((0, steps.start));
+        self.submit((phase, count, Vec::new()), log.as_slice(), |device, loaded, writes| {
+            encode(device, loaded, phase, steps.clone(), writes)
+        })
     }
-
     fn take_losses(&mut self, wait: bool) -> Result<Vec<f32>> {
         while wait && !self.flight.waiting.is_empty() {
             self.land()?;
@@ -408,43 +497,8 @@ impl Device for GpuDevice {
     }
 
     fn read(&mut self, slot: Slot, len: usize) -> Result<Vec<f32>> {
-        // Reading waits for all submissions anyway, and those that are taken in now are measured at the right time.
-        while !self.flight.waiting.is_empty() {
-            self.land()?;
-        }
-        let loaded = self.loaded()?;
-        let spec = loaded.plan.slot(slot);
-        if !spec.element.is_float() || len > spec.len() {
-            return Err(self.failed(format!("{} does not hold {len} floats", spec.name)));
-        }
-        let half = spec.element == Element::F16;
-        let (buffer, start) = loaded.place(slot);
-        let total = spec.element.bytes(len).next_multiple_of(4);
-        let mut values = Vec::with_capacity(len);
-        let mut done = 0;
-        // Long results come in parts through one buffer, so that reading needs no memory of the result's size.
-        while done < total {
-            let bytes = (total - done).min(loaded.readback.size());
-            let mut encoder =
-                self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            encoder.copy_buffer_to_buffer(buffer, start + done, &loaded.readback, 0, bytes);
-            let index = self.queue.submit([encoder.finish()]);
-            let mapped = map(&loaded.readback, bytes);
-            self.wait(Some(index))?;
-            if half {
-                let halves: Vec<u16> = self.collect(&loaded.readback, bytes, &mapped)?;
-                values.extend(halves.into_iter().map(half::value));
-            } else {
-                values.extend(self.collect::<f32>(&loaded.readback, bytes, &mapped)?);
-            }
-            done += bytes;
-        }
-        // Half-precision values come in whole words, so there may be one too many.
-        values.truncate(len);
-        self.count(|meter| meter.read(total));
-        Ok(values)
+        self.read_for(0, slot, len)
     }
-
     fn slot_limit(&self) -> Option<u64> {
         Some(self.binding_limit.min(self.device.limits().max_buffer_size))
     }
@@ -496,5 +550,9 @@ impl Device for GpuDevice {
             self.land()?;
         }
         timing::time_steps(self, phase, steps)
+    }
+
+    fn members(&mut self) -> Option<&mut dyn MemberDevice> {
+        Some(self)
     }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::codes::activation_of;
 use super::kernels::{KernelSpec, Variant, spec_of};
 use super::limits::{MAX_STEPS, STEP_BYTES, UNIFORM_STRIDE};
+use super::member_text::ROWS_BYTES;
 use super::shader::{consts, generated};
 use super::sizes::{Arguments, DispatchSizes, Grid, narrow};
 use crate::error::Result;
@@ -45,11 +46,16 @@ pub(super) struct Dispatch {
     pub(super) many_steps: bool,
     /// Largest number of steps that one dispatch runs.
     pub(super) most_steps: u32,
+    /// Number of members that the dispatch computes at once; 1 for one network.
+    pub(super) members: u32,
 }
 
 impl Dispatch {
     /// Returns the bytes of the steps' rows that are bound.
     pub(super) fn row_bytes(&self) -> u64 {
+        if self.members > 1 {
+            return ROWS_BYTES;
+        }
         if self.many_steps { UNIFORM_STRIDE * u64::from(MAX_STEPS) } else { STEP_BYTES }
     }
 
@@ -114,6 +120,7 @@ pub(super) fn launches(
         unchecked: step.kernel.is_product(),
         many_steps: false,
         most_steps: 1,
+        members: 1,
     };
     // Kernels whose grid follows from their slots are one dispatch each.
     let settings = match spec.grid {

@@ -69,26 +69,63 @@ pub(super) fn map(buffer: &wgpu::Buffer, bytes: u64) -> MappedReceiver {
     mapped
 }
 
-/// The step parameters as shaders read them.
+/// Encodes steps of several members as commands in one pass: each dispatch has a layer of its grid for each member.
+/// `batches` are the steps of each dispatch and the first byte of their rows in the table.
+pub(super) fn encode_members(
+    device: &wgpu::Device,
+    loaded: &Loaded,
+    phase: Phase,
+    members: u32,
+    batches: &[(u32, u32)],
+    timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
+) -> wgpu::CommandEncoder {
+    let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
+    let mut pass = encoder.begin_compute_pass(&descriptor);
+    for &(steps, offset) in batches {
+        for ready in loaded.steps(phase) {
+            pass.set_pipeline(&ready.pipeline);
+            pass.set_bind_group(0, &ready.group, &[offset]);
+            let [x, y] = if ready.many_steps { [steps, 1] } else { [ready.grid[0], ready.grid[1]] };
+            pass.dispatch_workgroups(x, y, members);
+        }
+    }
+    drop(pass);
+    encoder
+}
+
+/// The step parameters as shaders read them, with the room up to where the next ones may begin.
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 pub(super) struct StepParamsRow {
+    row: MemberRow,
+    unused: [u32; 48],
+}
+
+/// The step parameters as shaders read them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub(super) struct MemberRow {
     first: u32,
     rows: u32,
-    log: u32,
+    pub(super) log: u32,
     step: u32,
     seed: u32,
     apply: u32,
     dropout: f32,
     divisor: f32,
     scalars: [f32; SCALARS],
-    unused: [u32; 48],
+}
+
+/// Returns the step parameters as shaders read them, in a table of one network.
+pub(super) fn row(step: &StepParams) -> StepParamsRow {
+    StepParamsRow { row: member_row(step), unused: [0; 48] }
 }
 
 /// Returns the step parameters as shaders read them.
 #[expect(clippy::cast_possible_truncation, reason = "shaders compute in f32")]
-pub(super) fn row(step: &StepParams) -> StepParamsRow {
-    StepParamsRow {
+pub(super) fn member_row(step: &StepParams) -> MemberRow {
+    MemberRow {
         first: step.first,
         rows: step.rows,
         log: step.log,
@@ -98,6 +135,5 @@ pub(super) fn row(step: &StepParams) -> StepParamsRow {
         dropout: step.dropout as f32,
         divisor: step.divided_by() as f32,
         scalars: step.scalars.map(|scalar| scalar as f32),
-        unused: [0; 48],
     }
 }

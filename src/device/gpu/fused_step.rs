@@ -626,6 +626,7 @@ impl<'a> StepBuilder<'a> {
             unchecked: true,
             many_steps: true,
             most_steps,
+            members: 1,
         })
     }
 }

@@ -52,12 +52,21 @@ pub(super) struct Submitted {
     pub(super) index: wgpu::SubmissionIndex,
     pub(super) training: bool,
     pub(super) steps: u32,
+    /// Members whose losses come back, one after the other; empty for one network.
+    pub(super) members: Vec<u32>,
     pub(super) at: Instant,
     /// Index of the staging buffer that gets the losses, and the channel that reports its mapping.
     pub(super) staging: Option<(usize, MappedReceiver)>,
     /// Index of the pair of timestamps that the submission writes, and the channel that reports its mapping; `None` unless
     /// somebody measures.
     pub(super) stamp: Option<(usize, MappedReceiver)>,
+}
+
+impl Submitted {
+    /// Returns the bytes of the losses that come back.
+    pub(super) fn loss_bytes(&self) -> u64 {
+        4 * u64::from(self.steps) * self.members.len().max(1) as u64
+    }
 }
 
 /// Submissions in order, oldest first.

@@ -6,14 +6,18 @@ use super::dispatch::{Binding, Dispatch, launches, loop_iterations, usual_activa
 use super::fused_step::{can_bind, sequence};
 use super::in_flight::DEPTH;
 use super::limits::{MAX_STEPS, UNIFORM_STRIDE};
+use super::member_text::ROWS_BYTES;
 use super::pipeline::Pipelines;
 use super::select::{KernelSelector, MatmulKey, WHOLE_STEP};
+use super::sizes::narrow;
 use crate::error::{Error, Result};
 use crate::plan::{BufferId, BufferSpec, Phase, Plan, Role, Slot, SlotSpec, WINDOW};
 
 /// Bytes of a table of step parameters. The table extends beyond the last row, since a fused step always binds the largest
 /// number of rows.
 const TABLE_BYTES: u64 = UNIFORM_STRIDE * (WINDOW as u64 + MAX_STEPS as u64);
+/// Bytes of the step parameters that several members take in one submission, beside those of the last dispatch.
+pub(super) const MEMBER_TABLE_BYTES: u64 = 8 << 20;
 /// Bytes bound for an absent slot, an offset's alignment; and bytes of a buffer of such slots.
 const ABSENT: u64 = 256;
 const ABSENT_BYTES: u64 = 16 * ABSENT;
@@ -39,12 +43,49 @@ pub(super) struct PreparedDispatch {
     pub(super) form: &'static str,
 }
 
+/// Members that a plan is loaded for, and where the part of each begins in the buffers.
+#[derive(Debug)]
+pub(super) struct MemberParts {
+    /// Number of members; 1 for a plan of one network.
+    pub(super) count: u32,
+    /// Bytes between the parts of two members, for each of the plan's buffers; 0 where all members share the values.
+    strides: Vec<u64>,
+}
+
+impl MemberParts {
+    /// Returns the parts of `count` members; buffers of nothing but shared slots are there once.
+    fn new(plan: &Plan, count: u32) -> Self {
+        let stride = |index: usize, buffer: &BufferSpec| {
+            if count == 1 || plan.is_shared(index) { 0 } else { part_stride(buffer.bytes()) }
+        };
+        let strides = plan.buffers().iter().enumerate().map(|(index, it)| stride(index, it));
+        Self { count, strides: strides.collect() }
+    }
+
+    /// Returns the bytes between the parts of two members in a buffer.
+    pub(super) fn stride(&self, buffer: BufferId) -> u64 {
+        self.strides[buffer.0 as usize]
+    }
+
+    /// Returns the bytes of a buffer, of which one part has `bytes`.
+    fn whole(&self, stride: u64, bytes: u64) -> u64 {
+        stride * u64::from(self.count - 1) + bytes
+    }
+}
+
+/// Returns the bytes from one member's part of a buffer to the next one's.
+fn part_stride(bytes: u64) -> u64 {
+    bytes.next_multiple_of(UNIFORM_STRIDE)
+}
+
 /// Values that a fused step holds in a buffer of its own, instead of the plan's.
 #[derive(Debug)]
 struct StepScratch {
     buffer: wgpu::Buffer,
     /// The plan's buffers in this one, each with its first element.
     places: Vec<(BufferId, usize)>,
+    /// Bytes between the parts of two members.
+    stride: u64,
 }
 
 /// A plan on the adapter.
@@ -52,8 +93,6 @@ struct StepScratch {
 pub(super) struct Loaded {
     pub(super) plan: Plan,
     pub(super) buffers: Vec<wgpu::Buffer>,
-    /// Index of the buffer of the training steps' losses.
-    pub(super) log: Option<usize>,
     pub(super) train: Vec<PreparedDispatch>,
     pub(super) eval: Vec<PreparedDispatch>,
     pub(super) measure: Vec<PreparedDispatch>,
@@ -68,21 +107,25 @@ pub(super) struct Loaded {
     pub(super) part: usize,
     /// Variants of the products, a line each.
     pub(super) variants: Vec<String>,
+    pub(super) members: MemberParts,
     scratch: Option<StepScratch>,
 }
 
 impl Loaded {
-    /// Returns the buffer that holds a slot's values, and the slot's first byte there.
-    pub(super) fn place(&self, slot: Slot) -> (&wgpu::Buffer, u64) {
+    /// Returns the buffer that holds a slot's values for a member, and the slot's first byte there.
+    pub(super) fn place(&self, slot: Slot, member: u32) -> (&wgpu::Buffer, u64) {
         let spec = self.plan.slot(slot);
-        let usual = (&self.buffers[spec.buffer.0 as usize], spec.element.bytes(spec.offset));
+        let start = u64::from(member) * self.members.stride(spec.buffer);
+        let usual =
+            (&self.buffers[spec.buffer.0 as usize], start + spec.element.bytes(spec.offset));
         let Some(scratch) = &self.scratch else { return usual };
         let place = scratch.places.iter().find(|it| it.0 == spec.buffer).map(|it| it.1);
         // Activations of other phases are where the plan says.
         let activations = self.plan.buffer(spec.buffer).role == Role::Activations;
         match place {
             Some(start) if !activations || self.trains_with(slot) => {
-                (&scratch.buffer, spec.element.bytes(start + spec.offset))
+                let part = u64::from(member) * scratch.stride;
+                (&scratch.buffer, part + spec.element.bytes(start + spec.offset))
             }
             _ => usual,
         }
@@ -116,32 +159,40 @@ pub(super) struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    /// Loads a plan that [`Self::check`] has found to fit.
-    pub(super) fn load(&mut self, plan: &Plan) -> Result<Loaded> {
+    /// Loads a plan that [`Self::check`] has found to fit, for one network or for several members.
+    pub(super) fn load(&mut self, plan: &Plan, members: u32) -> Result<Loaded> {
+        let members = MemberParts::new(plan, members);
         // Every buffer can be copied in both directions, since the host may write and read any slot.
         let data = BufferUsages::STORAGE | BufferUsages::COPY_DST | BufferUsages::COPY_SRC;
-        let make = |spec: &BufferSpec| self.buffer(&spec.name, spec.bytes(), data);
-        let buffers: Vec<_> = plan.buffers().iter().map(make).collect();
+        let make = |(spec, &stride): (&BufferSpec, &u64)| {
+            self.buffer(&spec.name, members.whole(stride, spec.bytes()), data)
+        };
+        let buffers: Vec<_> = plan.buffers().iter().zip(&members.strides).map(make).collect();
         let usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
-        let [train_bytes, eval_bytes] = table_bytes(plan);
+        let [train_bytes, eval_bytes] = match members.count {
+            1 => table_bytes(plan),
+            _ => [MEMBER_TABLE_BYTES + ROWS_BYTES; 2],
+        };
         let train_rows = self.buffer("train steps", train_bytes, usage);
         let eval_rows = self.buffer("eval steps", eval_bytes, usage);
         let read =
             |name, bytes| self.buffer(name, bytes, BufferUsages::MAP_READ | BufferUsages::COPY_DST);
-        let staging = (0..=DEPTH).map(|_| read("losses", 4 * WINDOW as u64)).collect();
+        let losses = 4 * WINDOW as u64 * u64::from(members.count);
+        let staging = (0..=DEPTH).map(|_| read("losses", losses)).collect();
         let readback = read("readback", readback_bytes(plan));
         let mut variants = Vec::new();
-        let (train, scratch) =
-            self.phase(plan, Phase::Train, &buffers, &train_rows, &mut variants)?;
-        let (eval, _) = self.phase(plan, Phase::Eval, &buffers, &eval_rows, &mut variants)?;
-        let (measure, _) = self.phase(plan, Phase::Measure, &buffers, &eval_rows, &mut variants)?;
+        let of_train = (Phase::Train, &*buffers, &train_rows);
+        let (train, scratch) = self.phase(plan, &members, of_train, &mut variants)?;
+        let of_eval = (Phase::Eval, &*buffers, &eval_rows);
+        let (eval, _) = self.phase(plan, &members, of_eval, &mut variants)?;
+        let of_measure = (Phase::Measure, &*buffers, &eval_rows);
+        let (measure, _) = self.phase(plan, &members, of_measure, &mut variants)?;
         // Both phases may list the same product.
         variants.sort();
         variants.dedup();
         Ok(Loaded {
             plan: plan.clone(),
             buffers,
-            log: plan.log().map(|log| plan.slot(log).buffer.0 as usize),
             train,
             eval,
             measure,
@@ -151,6 +202,7 @@ impl Loader<'_> {
             readback,
             part: usize::try_from(part_bytes(plan)).unwrap_or(usize::MAX),
             variants,
+            members,
             scratch,
         })
     }
@@ -232,12 +284,17 @@ impl Loader<'_> {
     fn phase(
         &mut self,
         plan: &Plan,
-        phase: Phase,
-        buffers: &[wgpu::Buffer],
-        rows: &wgpu::Buffer,
+        members: &MemberParts,
+        (phase, buffers, rows): (Phase, &[wgpu::Buffer], &wgpu::Buffer),
         variants: &mut Vec<String>,
     ) -> Result<(Vec<PreparedDispatch>, Option<StepScratch>)> {
-        let dispatches = self.dispatches(plan, phase, variants)?;
+        let mut dispatches = self.dispatches(plan, phase, variants)?;
+        if members.count > 1 {
+            for (_, launch) in &mut dispatches {
+                launch.members = members.count;
+                append_parts(plan, members, launch)?;
+            }
+        }
         // One buffer holds the parameters of all dispatches of the phase.
         let usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
         let params = self.buffer("params", params_bytes(&dispatches), usage);
@@ -252,12 +309,15 @@ impl Loader<'_> {
             self.queue.write_buffer(&params, at, bytemuck::cast_slice(&launch.params));
             let pipeline = self.pipelines.get(self.device, launch);
             let usage = BufferUsages::STORAGE | BufferUsages::COPY_DST | BufferUsages::COPY_SRC;
-            let scratch = self.buffer("scratch", scratch_bytes(launch), usage);
+            let stride = scratch_stride(launch, members);
+            let size = members.whole(stride, scratch_bytes(launch));
+            let scratch = self.buffer("scratch", size, usage);
             let bound = (buffers, rows, &params, at, &absent, &scratch);
-            let group = self.group(plan, launch, &pipeline.layout, bound);
+            let group = self.group((plan, members), launch, &pipeline.layout, bound);
             // Only the scratch of a fused step holds values that the host may ask for.
             if !launch.places.is_empty() {
-                kept = Some(StepScratch { buffer: scratch, places: launch.places.clone() });
+                let places = launch.places.clone();
+                kept = Some(StepScratch { buffer: scratch, places, stride });
             }
             let (grid, step, many_steps) = (launch.grid, *step, launch.many_steps);
             let most_steps = launch.most_steps;
@@ -334,7 +394,7 @@ impl Loader<'_> {
     /// Creates the bind group of a dispatch.
     fn group(
         &self,
-        plan: &Plan,
+        (plan, members): (&Plan, &MemberParts),
         launch: &Dispatch,
         layout: &wgpu::BindGroupLayout,
         (buffers, rows, params, at, absent, scratch): (
@@ -370,11 +430,10 @@ impl Loader<'_> {
                         spec.offset.is_multiple_of(spec.element.alignment()),
                         "views are aligned for bindings"
                     );
-                    // The loss scale and the tables are bound whole with every part of an arena.
-                    let part = launch.part.clone().filter(|_| spec.len() >= launch.arena);
-                    let part = part.unwrap_or(0..spec.len().max(1));
+                    let part = bound_part(launch, spec);
                     let offset = spec.element.bytes(spec.offset + part.start);
                     let size = spec.element.bytes(part.len()).next_multiple_of(4);
+                    let size = members.whole(members.stride(spec.buffer), size);
                     bound(&buffers[spec.buffer.0 as usize], offset, size)
                 }
             });
@@ -390,6 +449,40 @@ impl Loader<'_> {
             entries: &entries,
         })
     }
+}
+
+/// Returns the range of a slot's elements that a dispatch binds: the loss scale and the tables are bound whole with every
+/// part of an arena.
+fn bound_part(launch: &Dispatch, spec: &SlotSpec) -> std::ops::Range<usize> {
+    let part = launch.part.clone().filter(|_| spec.len() >= launch.arena);
+    part.unwrap_or(0..spec.len().max(1))
+}
+
+/// Appends to a dispatch's parameters, for each array that it binds, the bytes between the parts of two members, and those
+/// of a part.
+fn append_parts(plan: &Plan, members: &MemberParts, launch: &mut Dispatch) -> Result<()> {
+    let scratch = (scratch_stride(launch, members), scratch_bytes(launch));
+    let bindings = launch.reads.iter().chain(&launch.writes);
+    let parts = bindings.map(|binding| match binding {
+        Binding::Absent => (0, ABSENT),
+        Binding::Scratch => scratch,
+        Binding::Slot(slot) => {
+            let spec = plan.slot(*slot);
+            let bytes = spec.element.bytes(bound_part(launch, spec).len()).next_multiple_of(4);
+            (members.stride(spec.buffer), bytes)
+        }
+    });
+    let parts: Vec<(u64, u64)> = parts.collect();
+    for (stride, bytes) in parts {
+        launch.params.push(narrow(usize::try_from(stride).unwrap_or(usize::MAX))?);
+        launch.params.push(narrow(usize::try_from(bytes).unwrap_or(usize::MAX))?);
+    }
+    Ok(())
+}
+
+/// Returns the bytes from one member's part of a dispatch's scratch to the next one's.
+fn scratch_stride(launch: &Dispatch, members: &MemberParts) -> u64 {
+    if members.count == 1 { 0 } else { part_stride(scratch_bytes(launch)) }
 }
 
 /// Returns the bytes of a dispatch's scratch, which is never empty: an empty buffer cannot be bound.

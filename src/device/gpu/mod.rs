@@ -16,6 +16,8 @@ mod in_flight;
 mod kernels;
 mod limits;
 mod load;
+mod member_text;
+mod members;
 mod open;
 mod pipeline;
 mod select;

@@ -128,6 +128,7 @@ impl GpuDevice {
             loaded: None,
             flight: InFlight::default(),
             losses: Vec::new(),
+            members: Vec::new(),
             pending: 0,
             binding_limit: adapter.limits().max_storage_buffer_binding_size,
             chooser,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::dispatch::Dispatch;
+use super::member_text::for_members;
 use super::shader::assemble;
 
 /// A kernel's pipeline and the layout of its bindings.
@@ -22,8 +23,11 @@ impl Pipelines {
     /// Returns the pipeline of a dispatch, compiled if it is the first of its kind.
     pub(super) fn get(&mut self, device: &wgpu::Device, launch: &Dispatch) -> Pipeline {
         // The text holds every constant, so equal texts are equal pipelines.
-        let wgsl =
+        let mut wgsl =
             assemble(launch.spec, launch.variant, launch.stored, &launch.consts, &launch.generated);
+        if launch.members > 1 {
+            wgsl = for_members(&wgsl, launch.stored);
+        }
         if let Some(made) = self.made.get(&wgsl) {
             return made.clone();
         }

@@ -11,7 +11,7 @@ use crate::data::{
     Batches, Dataset, FeatureScaling, Oddities, Preprocessing, Split, TargetKind, Targets,
     epoch_order, list,
 };
-use crate::device::{Device, DeviceKind, Values, open_tuned};
+use crate::device::{Device, DeviceKind, MemberHandle, Values, open_tuned};
 use crate::error::{Error, Result};
 use crate::graph::{Reduction, SHARE};
 use crate::model::{Params, Sequential};
@@ -107,12 +107,50 @@ impl Trainer {
         options: &TrainOptions,
         device: Box<dyn Device>,
     ) -> Result<Self> {
+        Self::on_open(model, data, options, (device, "it was open"))
+    }
+
+    /// Does the same as [`Self::with_device`] for a member of several that train side by side, and takes this for the reason
+    /// why the device was chosen.
+    pub(in crate::train) fn side_by_side(
+        model: &Sequential,
+        data: &Split,
+        options: &TrainOptions,
+        handle: MemberHandle,
+        reason: &str,
+    ) -> Result<Self> {
+        Self::on_open(model, data, options, (Box::new(handle), reason))
+    }
+
+    fn on_open(
+        model: &Sequential,
+        data: &Split,
+        options: &TrainOptions,
+        (device, reason): (Box<dyn Device>, &str),
+    ) -> Result<Self> {
         let begun = Instant::now();
         let options = &options.with_keep(data.valid.as_ref().map_or(0, Dataset::rows));
         let model = &with_input_tables(model, &data.train)?;
         let room = MemoryPlanner { model, data, options, device: None };
         room.check()?;
-        Self::on(device, "it was open".to_string(), room, begun)
+        Self::on(device, reason.to_string(), room, begun)
+    }
+
+    /// Returns the plan of a run on an open device, and what becomes of the columns; no plan if its table would stream.
+    pub(in crate::train) fn planned(
+        device: &dyn Device,
+        model: &Sequential,
+        data: &Split,
+        options: &TrainOptions,
+    ) -> Result<(Option<TrainPlan>, Preprocessing)> {
+        let options = &options.with_keep(data.valid.as_ref().map_or(0, Dataset::rows));
+        let model = &with_input_tables(model, &data.train)?;
+        MemoryPlanner { model, data, options, device: None }.check()?;
+        let TargetScaling { preparation, loss, .. } = scaled(model, options, &data.train)?;
+        let options = &TrainOptions { loss, ..options.clone() };
+        let (plan, streaming) =
+            MemoryPlanner { model, data, options, device: Some(device) }.plan()?;
+        Ok((Some(plan).filter(|_| streaming.is_none()), preparation))
     }
 
     /// Loads plan, data and initial weights on an open device.
