@@ -24,6 +24,10 @@ pub enum Purpose {
     Order(u32),
     /// Values made for tests, examples and benchmarks.
     Synthetic,
+    /// Seed of a member of an ensemble (from 1).
+    Member(u32),
+    /// Settings of a trial of a search (from 0).
+    Trial(u32),
 }
 
 impl Seed {
@@ -33,6 +37,16 @@ impl Seed {
         mixed(low ^ mixed(high ^ 0x9e37_79b9))
     }
 
+    /// Returns the seed of a member of an ensemble: member 0 has the seed itself, and each other one the first 53 bits of its
+    /// stream, which every format of numbers holds exactly. Ensembles of other seeds share no members.
+    #[must_use]
+    pub fn of_member(self, member: u32) -> Self {
+        match member {
+            0 => self,
+            _ => Self(self.stream(Purpose::Member(member)).rng.next_u64() >> 11),
+        }
+    }
+
     /// Returns the generator for one purpose: ChaCha with 8 rounds, whose 64-bit stream number is the purpose.
     pub fn stream(self, purpose: Purpose) -> Random {
         let stream = match purpose {
@@ -40,6 +54,8 @@ impl Seed {
             Purpose::Split => 2,
             Purpose::Synthetic => 3,
             Purpose::Order(epoch) => (1 << 32) | u64::from(epoch),
+            Purpose::Member(member) => (2 << 32) | u64::from(member),
+            Purpose::Trial(trial) => (3 << 32) | u64::from(trial),
         };
         let mut rng = ChaCha8Rng::seed_from_u64(self.0);
         rng.set_stream(stream);

@@ -291,6 +291,11 @@ pub struct PredictArgs {
     /// The form of the table's text.
     #[command(flatten)]
     pub format: FormatArgs,
+    /// Add columns with the spread over an ensemble's members
+    ///
+    /// The standard deviation of the members' predictions, in the same units, as a column NAME_spread for each column of numbers.
+    #[arg(long)]
+    pub spread: bool,
     /// File for the result [default: standard output]
     ///
     /// The file is there once it is whole. - stands for standard output.

@@ -29,8 +29,9 @@ pub(super) fn export(args: &ExportArgs) -> Result<Exit> {
     let inputs = [&args.run, &model, args.weights.as_ref().unwrap_or(&model)];
     check_out("--onnx", &args.onnx, &inputs.map(PathBuf::as_path), args.force)?;
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
-    let trained = open_run(&args.run, args.weights.as_deref(), &mut console)?;
-    let needed = needs_double(&trained);
+    let ensemble = open_run(&args.run, args.weights.as_deref(), &mut console)?;
+    let trained = ensemble.first();
+    let needed = needs_double(&ensemble);
     let double = match args.input.as_deref().map(str::trim) {
         None | Some("auto") => needed,
         Some("f32") => false,
@@ -57,7 +58,7 @@ pub(super) fn export(args: &ExportArgs) -> Result<Exit> {
     } else if needed && args.input.is_none() {
         console.line(&format!("the input is f64 (double), which {columns} needs"));
     }
-    let file = onnx_bytes(&trained, double)?;
+    let file = onnx_bytes(&ensemble, double)?;
     write_file(&args.onnx, &file)?;
     let input = match (several, double) {
         (true, _) => "columns",

@@ -53,6 +53,8 @@ impl Exit {
 pub struct Failure {
     error: Box<Error>,
     saved: Option<String>,
+    /// The network of several that it is about.
+    place: Option<String>,
 }
 
 impl Failure {
@@ -67,14 +69,25 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// Names the network of several that could not be trained, and says what there is of the others.
+    fn of_part(self, place: String, others: &str) -> Self {
+        let saved = self.saved.map_or(others.to_string(), |saved| format!("{saved}; {others}"));
+        Self { place: Some(place), saved: Some(saved), ..self }
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { error: Box::new(error), saved: None }
+        Self { error: Box::new(error), saved: None, place: None }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
         f.write_str(&wording::told(&self.error))?;
         match &self.saved {
             Some(saved) => write!(f, "; {saved}"),

@@ -1,15 +1,15 @@
 //! The network that a run has left, or that a model file holds.
 //!
-//! In: what was given as RUN. Out: a [`TrainedModel`].
+//! In: what was given as RUN. Out: an [`Ensemble`], of one network or several.
 //! Absent on purpose: training.
 
 use std::path::{Path, PathBuf};
 
 use crate::data::{Schema, list};
 use crate::error::{Error, Result};
-use crate::export::{MODEL_FILE, read_model, read_preparation, read_weights};
+use crate::export::{MODEL_FILE, read_ensemble, read_model, read_preparation, read_weights};
 use crate::report::Console;
-use crate::train::{TrainedModel, Warning};
+use crate::train::{Ensemble, TrainedModel, Warning};
 
 /// The figures of a run that has come to its end.
 pub(super) const METRICS: &str = "metrics.json";
@@ -21,45 +21,62 @@ pub(super) fn open_run(
     run: &Path,
     weights: Option<&Path>,
     console: &mut Console,
-) -> Result<TrainedModel> {
-    let mut trained = read_model(model_path(run)?)?;
+) -> Result<Ensemble> {
+    let ensemble = read_ensemble(model_path(run)?)?;
     if let Some(weights) = weights {
-        let Some(theirs) = read_preparation(weights)? else {
-            read_weights(weights, &mut trained.params)?;
-            let file = weights.display().to_string();
-            console.warn(&Warning::ByPlace { file }.to_string());
-            return Ok(trained);
-        };
-        // A model says itself which columns its weights are for, and how these are scaled.
-        let own = &trained.preparation.schema;
-        let mut differences = own.differences(&theirs.schema);
-        differences.extend(other_texts(own, &theirs.schema));
-        if !differences.is_empty() {
+        let members = ensemble.members().len();
+        if members > 1 {
             let problem = format!(
-                "a model of other columns or classes than the run's: {}; give the model itself as RUN",
-                differences.join("; ")
+                "it gives the weights of one network, and {} is an ensemble of {members}; leave it out, or give one network as RUN",
+                run.display()
             );
-            return Err(Error::model_file(weights, problem));
+            return Err(Error::setting("--weights", problem));
         }
-        let other = read_model(weights)?;
-        if other.params.layout() != trained.params.layout() {
-            // Names each tensor that does not fit.
-            read_weights(weights, &mut trained.params)?;
-        }
-        if other.preparation.schema.features != trained.preparation.schema.features {
-            console.warn(&format!(
-                "the columns of {} stand in another order than the run's: an exported network takes them in that order",
-                weights.display()
-            ));
-        }
-        return Ok(other);
+        return with_weights(ensemble.first().clone(), weights, console).map(Into::into);
     }
     if run.is_dir() && !run.join(METRICS).exists() {
         console.warn(&format!(
             "this run did not finish (no {METRICS}); its model is that of the last epoch saved"
         ));
     }
-    Ok(trained)
+    Ok(ensemble)
+}
+
+/// Returns a network with the weights of another file.
+fn with_weights(
+    mut trained: TrainedModel,
+    weights: &Path,
+    console: &mut Console,
+) -> Result<TrainedModel> {
+    let Some(theirs) = read_preparation(weights)? else {
+        read_weights(weights, &mut trained.params)?;
+        let file = weights.display().to_string();
+        console.warn(&Warning::ByPlace { file }.to_string());
+        return Ok(trained);
+    };
+    // A model says itself which columns its weights are for, and how these are scaled.
+    let own = &trained.preparation.schema;
+    let mut differences = own.differences(&theirs.schema);
+    differences.extend(other_texts(own, &theirs.schema));
+    if !differences.is_empty() {
+        let problem = format!(
+            "a model of other columns or classes than the run's: {}; give the model itself as RUN",
+            differences.join("; ")
+        );
+        return Err(Error::model_file(weights, problem));
+    }
+    let other = read_model(weights)?;
+    if other.params.layout() != trained.params.layout() {
+        // Names each tensor that does not fit.
+        read_weights(weights, &mut trained.params)?;
+    }
+    if other.preparation.schema.features != trained.preparation.schema.features {
+        console.warn(&format!(
+            "the columns of {} stand in another order than the run's: an exported network takes them in that order",
+            weights.display()
+        ));
+    }
+    Ok(other)
 }
 
 /// Names the columns whose texts are not those of another model.

@@ -23,6 +23,7 @@ mod duplicates;
 mod encode;
 mod external_sort;
 mod features;
+mod folds;
 mod header;
 mod inspect;
 mod kinds;
@@ -63,6 +64,7 @@ pub use self::csv::{
 };
 pub(crate) use self::external_sort::{SharedTempFile, Sorter};
 pub use self::features::Features;
+pub use self::folds::Folds;
 pub(crate) use self::header::list;
 #[cfg(feature = "cli")]
 pub(crate) use self::inspect::inspect_noted;

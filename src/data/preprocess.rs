@@ -373,6 +373,12 @@ impl Preprocessing {
         })
     }
 
+    /// Returns a number of a target's column as the loss takes it.
+    pub fn scaled_target(&self, y: f64, column: usize) -> f32 {
+        let curve = self.curves.of_target(column);
+        curve.scale(y, self.target_mean[column], self.target_std[column]) as f32
+    }
+
     /// Returns a number predicted for a target's column in the units of the table.
     pub fn restore_target(&self, y: f32, column: usize) -> f64 {
         let curve = self.curves.of_target(column);

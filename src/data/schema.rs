@@ -71,6 +71,15 @@ impl Schema {
         }
     }
 
+    /// Returns true if rows of a table, read as each of two schemas says, are the same inputs and targets.
+    pub fn reads_like(&self, other: &Self) -> bool {
+        self.features == other.features
+            && self.kind == other.kind
+            && self.columns == other.columns
+            && self.missing == other.missing
+            && self.decimal == other.decimal
+    }
+
     /// Returns the number of targets of a row: classes, or columns.
     pub fn outputs(&self) -> usize {
         match &self.kind {

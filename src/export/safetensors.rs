@@ -1,6 +1,6 @@
 //! `model.safetensors`: weights under PyTorch's names, and in the metadata everything that is needed to predict.
 //!
-//! In and out: a [`TrainedModel`]. The same model always gives the same bytes.
+//! In and out: a [`TrainedModel`], or an [`Ensemble`] of several in one file. The same model always gives the same bytes.
 //! Absent on purpose: optimizer state, figures, the time of day.
 
 use std::collections::{HashMap, HashSet};
@@ -10,18 +10,20 @@ use safetensors::serialize;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::weights::{fill, open, read_bytes};
+use super::weights::{STATE, fill, fill_from, open, read_bytes};
 use crate::data::{Preprocessing, TargetKind};
 use crate::error::{Error, Result};
 use crate::files::write_file;
 use crate::graph::{Loss, Reduction};
-use crate::model::Sequential;
-use crate::train::{Criterion, TrainedModel};
+use crate::model::{ParamView, Sequential};
+use crate::train::{Criterion, Ensemble, TrainedModel};
 
 /// The one key of the metadata: of several, the order would change from file to file.
 const KEY: &str = "wgrad";
 /// Version of what stands under the key.
 const FORMAT: u32 = 1;
+/// Version of what stands under the key of an ensemble: programs that read single networks only refuse it by this number.
+const ENSEMBLE_FORMAT: u32 = 2;
 
 /// Value under the key.
 #[derive(Serialize, Deserialize)]
@@ -29,6 +31,22 @@ struct ModelHeader {
     format: u32,
     /// The version of this crate that wrote the file.
     version: String,
+    #[serde(flatten)]
+    network: NetworkHeader,
+}
+
+/// Value under the key, of an ensemble.
+#[derive(Serialize, Deserialize)]
+struct EnsembleHeader {
+    format: u32,
+    version: String,
+    /// The members; `None` for one whose description is that of the first, which is never `None`.
+    members: Vec<Option<NetworkHeader>>,
+}
+
+/// All of a network but its weights.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+struct NetworkHeader {
     model: Sequential,
     loss: Loss,
     #[serde(default, skip_serializing_if = "is_mean")]
@@ -57,32 +75,72 @@ struct ModelFormat {
 /// If the file cannot be written.
 pub fn write_model(trained: &TrainedModel, path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
-    let about = ModelHeader {
-        format: FORMAT,
-        version: env!("CARGO_PKG_VERSION").to_string(),
-        model: trained.model.clone(),
-        loss: trained.criterion.loss.clone(),
-        reduction: trained.criterion.reduction,
-        class_weights: trained.criterion.class_weights.clone(),
-        preparation: trained.preparation.clone(),
+    let version = env!("CARGO_PKG_VERSION").to_string();
+    let about = ModelHeader { format: FORMAT, version, network: NetworkHeader::of(trained) };
+    write_networks(&about, &[(String::new(), trained)], path)
+}
+
+/// Writes an ensemble into one file: tensors of member 3 have names such as `member.3/0.weight`. An ensemble of one network is
+/// written as [`write_model`] does. A crash leaves the old file or the new one.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_ensemble(ensemble: &Ensemble, path: impl AsRef<Path>) -> Result<()> {
+    let members = ensemble.members();
+    if let [trained] = members {
+        return write_model(trained, path);
+    }
+    let first = NetworkHeader::of(ensemble.first());
+    let described = |(place, trained): (usize, &TrainedModel)| {
+        Some(NetworkHeader::of(trained)).filter(|own| place == 0 || *own != first)
     };
+    let about = EnsembleHeader {
+        format: ENSEMBLE_FORMAT,
+        version: env!("CARGO_PKG_VERSION").to_string(),
+        members: members.iter().enumerate().map(described).collect(),
+    };
+    let networks: Vec<(String, &TrainedModel)> =
+        members.iter().enumerate().map(|(place, trained)| (prefix(place), trained)).collect();
+    write_networks(&about, &networks, path.as_ref())
+}
+
+/// Returns the beginning of the names of a member's tensors.
+fn prefix(member: usize) -> String {
+    format!("member.{member}/")
+}
+
+impl NetworkHeader {
+    fn of(trained: &TrainedModel) -> Self {
+        Self {
+            model: trained.model.clone(),
+            loss: trained.criterion.loss.clone(),
+            reduction: trained.criterion.reduction,
+            class_weights: trained.criterion.class_weights.clone(),
+            preparation: trained.preparation.clone(),
+        }
+    }
+}
+
+/// Writes networks, whose tensors' names begin with the prefix of each.
+fn write_networks(
+    about: &impl Serialize,
+    networks: &[(String, &TrainedModel)],
+    path: &Path,
+) -> Result<()> {
     let failed = |reason: String| Error::model_file(path, format!("cannot be encoded: {reason}"));
-    let about = serde_json::to_string(&about).map_err(|error| failed(error.to_string()))?;
-    let bytes: Vec<(&str, &[usize], Vec<u8>)> = trained
-        .params
-        .iter()
-        .map(|(view, values)| {
-            (
-                view.name.as_str(),
-                view.shape.as_slice(),
-                values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-            )
-        })
-        .collect();
+    let about = serde_json::to_string(about).map_err(|error| failed(error.to_string()))?;
+    let tensors = |(prefix, trained): &(String, &TrainedModel)| -> Vec<_> {
+        let tensor = |(view, values): (&ParamView, &[f32])| {
+            let data: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            (format!("{prefix}{}", view.name), view.shape.clone(), data)
+        };
+        trained.params.iter().map(tensor).collect()
+    };
+    let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = networks.iter().flat_map(tensors).collect();
     let views: std::result::Result<Vec<_>, _> = bytes
         .iter()
         .map(|(name, shape, data)| {
-            TensorView::new(Dtype::F32, shape.to_vec(), data).map(|view| (*name, view))
+            TensorView::new(Dtype::F32, shape.clone(), data).map(|view| (name.as_str(), view))
         })
         .collect();
     let metadata = HashMap::from([(KEY.to_string(), about)]);
@@ -95,8 +153,29 @@ pub fn write_model(trained: &TrainedModel, path: impl AsRef<Path>) -> Result<()>
 /// Reads a network that [`write_model`] wrote, and checks all of it.
 ///
 /// # Errors
-/// If the file cannot be read, is damaged, or is of another kind or a later format; the message says what to do.
+/// If the file cannot be read, is damaged, is an ensemble, or is of another kind or a later format; the message says what to do.
 pub fn read_model(path: impl AsRef<Path>) -> Result<TrainedModel> {
+    let path = path.as_ref();
+    let mut members = read_ensemble(path)?.into_members();
+    match members.len() {
+        1 => Ok(members.swap_remove(0)),
+        count => Err(Error::model_file(path, of_several(count))),
+    }
+}
+
+/// Says what to do with an ensemble where one network is wanted.
+fn of_several(count: usize) -> String {
+    format!(
+        "an ensemble of {count} networks, where one network is wanted; give the model.safetensors of one of them, such as that in \
+         the folder members/0 of its run"
+    )
+}
+
+/// Reads an ensemble that [`write_ensemble`] wrote, or one network as an ensemble of one, and checks all of it.
+///
+/// # Errors
+/// If the file cannot be read, is damaged, or is of another kind or a later format; the message says what to do.
+pub fn read_ensemble(path: impl AsRef<Path>) -> Result<Ensemble> {
     let path = path.as_ref();
     let bytes = read_bytes(path)?;
     let tensors = open(path, &bytes)?;
@@ -111,24 +190,41 @@ pub fn read_model(path: impl AsRef<Path>) -> Result<TrainedModel> {
                        `wgrad predict RUN TABLE --weights FILE`)";
         return Err(refuse(problem.to_string()));
     };
-    let about = parse(about).map_err(refuse)?;
-    let (loss, reduction, class_weights) = (about.loss, about.reduction, about.class_weights);
-    let criterion = Criterion { loss, reduction, class_weights };
-    check_preparation(&about.preparation, &criterion).map_err(damaged)?;
-    let layout = about.model.layout(about.preparation.schema.features.len());
-    let layout = layout.map_err(|error| damaged(error.to_string()))?;
-    let params = fill(&tensors, &layout).map_err(refuse)?;
-    let trained =
-        TrainedModel { model: about.model, params, preparation: about.preparation, criterion };
-    trained.check().map_err(|error| damaged(error.to_string()))?;
-    Ok(trained)
+    let headers = parse(about).map_err(refuse)?;
+    let alone = headers.len() == 1;
+    let known: Vec<String> = (0..headers.len()).map(prefix).collect();
+    let strange = |name: &&str| {
+        !alone && !name.starts_with(STATE) && !known.iter().any(|prefix| name.starts_with(prefix))
+    };
+    if let Some(name) = tensors.names().into_iter().find(strange) {
+        return Err(damaged(format!("`{name}` is of no member")));
+    }
+    let member = |(place, about): (usize, NetworkHeader)| {
+        let of_member = |problem| if alone { problem } else { format!("member {place}: {problem}") };
+        let damaged = |problem: String| damaged(of_member(problem));
+        let NetworkHeader { model, loss, reduction, class_weights, preparation } = about;
+        let criterion = Criterion { loss, reduction, class_weights };
+        check_preparation(&preparation, &criterion).map_err(damaged)?;
+        let layout = model.layout(preparation.schema.features.len());
+        let layout = layout.map_err(|error| damaged(error.to_string()))?;
+        let params = match alone {
+            true => fill(&tensors, &layout),
+            false => fill_from(&tensors, &known[place], &layout),
+        };
+        let params = params.map_err(|problem| refuse(of_member(problem)))?;
+        let trained = TrainedModel { model, params, preparation, criterion };
+        trained.check().map_err(|error| damaged(error.to_string()))?;
+        Ok(trained)
+    };
+    let members: Result<Vec<_>> = headers.into_iter().enumerate().map(member).collect();
+    Ensemble::new(members?).map_err(|error| damaged(error.to_string()))
 }
 
 /// Reads which columns and classes the weights of a file are for, and how these are scaled; `None` for a file that says nothing
 /// of it, such as a `state_dict` from PyTorch.
 ///
 /// # Errors
-/// If the file cannot be read, is damaged, or is of a later format.
+/// If the file cannot be read, is damaged, is an ensemble, or is of a later format.
 pub fn read_preparation(path: impl AsRef<Path>) -> Result<Option<Preprocessing>> {
     let path = path.as_ref();
     let bytes = read_bytes(path)?;
@@ -137,22 +233,41 @@ pub fn read_preparation(path: impl AsRef<Path>) -> Result<Option<Preprocessing>>
     let (_, header) = safetensors::SafeTensors::read_metadata(&bytes)
         .map_err(|error| refuse(error.to_string()))?;
     let about = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
-    about.map(|about| Ok(parse(about).map_err(refuse)?.preparation)).transpose()
+    let Some(about) = about else { return Ok(None) };
+    let mut headers = parse(about).map_err(refuse)?;
+    match headers.len() {
+        1 => Ok(Some(headers.swap_remove(0).preparation)),
+        count => Err(refuse(of_several(count))),
+    }
 }
 
-fn parse(text: &str) -> Result<ModelHeader, String> {
+/// Reads the descriptions of a file's networks, of which there is at least one.
+fn parse(text: &str) -> Result<Vec<NetworkHeader>, String> {
     let damaged = |error: serde_json::Error| {
         format!(
             "damaged: the description of the model is not readable ({error}); take a copy, or train again"
         )
     };
     let ModelFormat { format, version } = serde_json::from_str(text).map_err(damaged)?;
-    if format != FORMAT {
-        return Err(format!(
-            "format {format}, written by wgrad {version}, but this version reads format {FORMAT}; use that version"
-        ));
+    match format {
+        FORMAT => {
+            let header: ModelHeader = serde_json::from_str(text).map_err(damaged)?;
+            Ok(vec![header.network])
+        }
+        ENSEMBLE_FORMAT => {
+            let header: EnsembleHeader = serde_json::from_str(text).map_err(damaged)?;
+            let members = header.members;
+            let Some(Some(first)) = members.first().cloned() else {
+                let problem = "the description of the first member is missing";
+                return Err(format!("damaged: {problem}; take a copy, or train again"));
+            };
+            Ok(members.into_iter().map(|it| it.unwrap_or_else(|| first.clone())).collect())
+        }
+        _ => Err(format!(
+            "format {format}, written by wgrad {version}, but this version reads the formats {FORMAT} and {ENSEMBLE_FORMAT}; use \
+             that version"
+        )),
     }
-    serde_json::from_str(text).map_err(damaged)
 }
 
 /// Checks that scaling, columns and loss belong together: a damaged or edited file is refused here, not by wrong predictions.
@@ -245,6 +360,58 @@ mod tests {
         assert_eq!(std::fs::read(a).unwrap(), std::fs::read(b).unwrap());
     }
 
+    /// Members of one scaling, but for the last.
+    fn ensemble() -> Ensemble {
+        let member = |seed| {
+            let mut trained = trained();
+            trained.params = Params::init(&trained.model, 3, Seed(seed)).unwrap();
+            trained.preparation.mean[0] += if seed == 3 { 1.0 } else { 0.0 };
+            trained
+        };
+        Ensemble::new((1..=3).map(member).collect()).unwrap()
+    }
+
+    #[test]
+    fn ensembles_come_back_bit_for_bit_and_are_no_single_network() {
+        let folder = tempfile::tempdir().unwrap();
+        let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+        write_ensemble(&ensemble(), &a).unwrap();
+        let back = read_ensemble(&a).unwrap();
+        assert_eq!(back, ensemble());
+        write_ensemble(&back, &b).unwrap();
+        assert_eq!(std::fs::read(&a).unwrap(), std::fs::read(&b).unwrap());
+        for said in [
+            read_model(&a).unwrap_err().to_string(),
+            read_preparation(&a).unwrap_err().to_string(),
+        ] {
+            assert!(said.contains("an ensemble of 3 networks") && said.contains("members/0"), "{said}");
+        }
+        // One network is written as by itself.
+        let one = Ensemble::new(vec![trained()]).unwrap();
+        write_ensemble(&one, &a).unwrap();
+        write_model(&trained(), &b).unwrap();
+        assert_eq!(std::fs::read(&a).unwrap(), std::fs::read(&b).unwrap());
+        assert_eq!(read_ensemble(&a).unwrap(), one);
+    }
+
+    #[test]
+    fn a_cut_or_changed_ensemble_never_panics() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.safetensors");
+        write_ensemble(&ensemble(), &path).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        for end in (0..bytes.len()).step_by(17) {
+            std::fs::write(&path, &bytes[..end]).unwrap();
+            assert!(read_ensemble(&path).is_err(), "{end}");
+        }
+        for place in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[place] ^= 0x55;
+            std::fs::write(&path, &changed).unwrap();
+            let _ = read_ensemble(&path);
+        }
+    }
+
     fn refused(change: impl FnOnce(&mut TrainedModel)) -> String {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.safetensors");
@@ -308,7 +475,7 @@ mod tests {
 
     #[test]
     fn later_formats_name_their_version() {
-        let said = parse("{\"format\":2,\"version\":\"9.1.0\",\"new\":true}").err().unwrap();
-        assert!(said.contains("format 2") && said.contains("9.1.0"), "{said}");
+        let said = parse("{\"format\":3,\"version\":\"9.1.0\",\"new\":true}").err().unwrap();
+        assert!(said.contains("format 3") && said.contains("9.1.0"), "{said}");
     }
 }

@@ -52,7 +52,7 @@ pub fn read_fitting_weights(
     let bytes = read_bytes(path)?;
     let tensors = open(path, &bytes)?;
     let layout = params.layout().clone();
-    let (mut found, mut problems) = compared(&tensors, &layout);
+    let (mut found, mut problems) = compared(&tensors, "", &layout);
     found.retain(|(place, _)| {
         let name = &layout.views()[*place].name;
         let left = but.contains(name);
@@ -141,7 +141,16 @@ impl HeaderEntry {
 
 /// Parameters of a layout from a file's tensors. Nothing is allocated before all names and shapes fit.
 pub(super) fn fill(tensors: &SafeTensors<'_>, layout: &ParamLayout) -> Result<Params, String> {
-    let (found, problems) = compared(tensors, layout);
+    fill_from(tensors, "", layout)
+}
+
+/// Parameters of a layout from those of a file's tensors whose names begin with a prefix.
+pub(super) fn fill_from(
+    tensors: &SafeTensors<'_>,
+    prefix: &str,
+    layout: &ParamLayout,
+) -> Result<Params, String> {
+    let (found, problems) = compared(tensors, prefix, layout);
     if !problems.is_empty() {
         return Err(format!("its weights are not those of the model: {}", told(problems)));
     }
@@ -164,11 +173,15 @@ fn told(mut problems: Vec<String>) -> String {
 type FoundParams = Vec<(usize, Vec<f32>)>;
 
 /// Returns the tensors of a file that fit a layout, and every mismatch.
-fn compared(tensors: &SafeTensors<'_>, layout: &ParamLayout) -> (FoundParams, Vec<String>) {
+fn compared(
+    tensors: &SafeTensors<'_>,
+    prefix: &str,
+    layout: &ParamLayout,
+) -> (FoundParams, Vec<String>) {
     let mut problems = Vec::new();
     let mut found = Vec::with_capacity(layout.views().len());
     for (place, view) in layout.views().iter().enumerate() {
-        match tensors.tensor(&view.name) {
+        match tensors.tensor(&format!("{prefix}{}", view.name)) {
             Err(_) => problems.push(format!("`{}` {:?} is missing", view.name, view.shape)),
             Ok(tensor) if tensor.shape() != view.shape => {
                 let (name, got, want) = (&view.name, tensor.shape(), &view.shape);
@@ -190,7 +203,8 @@ fn compared(tensors: &SafeTensors<'_>, layout: &ParamLayout) -> (FoundParams, Ve
             || names.contains(name)
             || beside.is_some_and(|mean| names.contains(mean.as_str()))
     };
-    let mut unexpected: Vec<_> = tensors.names().into_iter().filter(|name| !known(name)).collect();
+    let own = tensors.names().into_iter().filter_map(|name| name.strip_prefix(prefix));
+    let mut unexpected: Vec<_> = own.filter(|name| !known(name)).collect();
     unexpected.sort_unstable();
     problems.extend(unexpected.into_iter().map(|name| format!("`{name}` is not in the model")));
     (found, problems)

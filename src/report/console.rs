@@ -4,6 +4,8 @@
 //! Absent on purpose: results, which go to stdout; failures to write, since whoever closes stderr wants none of it.
 
 #[cfg(feature = "cli")]
+mod parts;
+#[cfg(feature = "cli")]
 mod table;
 
 use std::io::{self, IsTerminal, Write};
@@ -25,7 +27,7 @@ const GAP: &str = "  ";
 
 /// Tells people how a run goes.
 pub struct Console {
-    out: Box<dyn Write>,
+    out: Box<dyn Write + Send>,
     /// True if a bar is drawn between the lines.
     live: bool,
     #[cfg(feature = "cli")]
@@ -44,7 +46,7 @@ impl Console {
     }
 
     /// Plain lines to anything.
-    pub fn to(out: impl Write + 'static) -> Self {
+    pub fn to(out: impl Write + Send + 'static) -> Self {
         Self {
             out: Box::new(out),
             live: false,
@@ -106,6 +108,12 @@ impl Console {
     }
 
     fn started(&mut self, info: &RunInfo) {
+        self.introduce(info);
+        self.begin_bar(info);
+    }
+
+    /// Describes a run that is about to start.
+    pub fn introduce(&mut self, info: &RunInfo) {
         self.epochs = info.epochs;
         let number = |value: usize| count(value as u64);
         let some = |value: usize, what| pluralize(value as u64, what);
@@ -142,7 +150,6 @@ impl Console {
             some(info.batch, "row"),
         );
         self.say("run", &run);
-        self.begin_bar(info);
     }
 
     #[cfg(feature = "cli")]

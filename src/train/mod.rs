@@ -6,6 +6,7 @@
 mod baseline;
 mod criterion;
 mod embedding_indices;
+mod ensemble;
 mod event;
 mod input_tables;
 mod loss_scale;
@@ -39,6 +40,7 @@ pub use baseline::Baseline;
 pub use criterion::{ClassWeights, Criterion};
 #[cfg(feature = "cli")]
 pub(crate) use embedding_indices::check_dataset;
+pub use ensemble::{Ensemble, OutputTable};
 pub use event::{EpochStats, Event, Progress, RunInfo, Summary, Warning};
 pub use input_tables::with_input_tables;
 pub use member_times::MemberMeasurement;

@@ -69,6 +69,15 @@ impl Predictions {
         }
     }
 
+    /// Returns the numbers, whatever they mean, as many for each row.
+    pub fn into_values(self) -> Vec<f64> {
+        match self {
+            Self::Classes { probabilities: values, .. }
+            | Self::Numbers(values)
+            | Self::Labels(values) => values,
+        }
+    }
+
     /// The numbers, whatever they mean, as many for each row.
     pub fn values(&self) -> &[f64] {
         match self {

@@ -1,19 +1,22 @@
 //! A trained network inside another program: used by any number of threads at once, on any device.
 //!
-//! In: a [`TrainedModel`], rows. Out: [`Predictions`], names of classes, arrays, figures.
+//! In: a [`TrainedModel`] or an [`Ensemble`], rows. Out: [`Predictions`], names of classes, arrays, figures.
 //! Absent on purpose: files.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ndarray::Array2;
 
+use super::ensemble::Ensemble;
+use super::TrainOptions;
 use super::metrics::{Evaluation, Metrics, StreamingEvaluator};
 use super::outputs::Predictions;
 use super::predict::{TrainedModel, eval_plan, load, run_eval};
 use crate::data::{Dataset, Features, LabelledRows, Numbers, TargetKind};
 use crate::device::cpu::CpuDevice;
-use crate::device::{Device, DeviceInfo, DeviceKind, open};
+use crate::device::{Device, DeviceInfo, DeviceKind, Values, open};
 use crate::error::{Error, Result};
+use crate::model::Params;
 use crate::plan::EvalPlan;
 
 /// Numbers of rows that plans on the CPU are made for: a plan computes all of its rows, however few a call has.
@@ -23,7 +26,7 @@ const MANY: (usize, usize) = (2048, 1 << 18);
 /// Number of rows that a GPU holds at once, unless the caller gives another one.
 const ON_GPU: usize = 4096;
 
-/// A trained network that threads share: every method takes `&self`. On the CPU, calls do not wait for one another; on a GPU they take
+/// A trained network, or an ensemble of several, that threads share: every method takes `&self`. On the CPU, calls do not wait for one another; on a GPU they take
 /// turns.
 ///
 /// ```
@@ -44,7 +47,7 @@ const ON_GPU: usize = 4096;
 /// ```
 #[derive(Debug)]
 pub struct Predictor {
-    trained: TrainedModel,
+    ensemble: Ensemble,
     info: DeviceInfo,
     reason: String,
     pool: Placement,
@@ -52,10 +55,17 @@ pub struct Predictor {
 
 /// Devices and plans that compute rows.
 enum Placement {
-    /// On the CPU: plans for one row up to many, or one plan for a given number of rows.
-    Cpu(Vec<DevicePool>),
-    /// On one device, which calls share.
-    Shared(Box<EvalPlan>, Mutex<Box<dyn Device>>),
+    /// On the CPU, for each member: plans for one row up to many, or one plan for a given number of rows.
+    Cpu(Vec<Vec<DevicePool>>),
+    /// On one device, which calls share: the plan of each member.
+    Shared(Vec<Arc<EvalPlan>>, Mutex<LoadedDevice>),
+}
+
+/// A device that holds one member at a time.
+struct LoadedDevice {
+    device: Box<dyn Device>,
+    /// The member whose plan and weights are there; `None` after one could not be loaded.
+    member: Option<usize>,
 }
 
 /// A plan, and CPU devices with the weights that wait for rows: as many as there were calls at once.
@@ -63,7 +73,7 @@ enum Placement {
 struct DevicePool {
     /// Number of rows that the plan takes at once.
     rows: usize,
-    plan: EvalPlan,
+    plan: Arc<EvalPlan>,
     idle: Mutex<Vec<CpuDevice<f32>>>,
 }
 
@@ -71,7 +81,9 @@ impl std::fmt::Debug for Placement {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Cpu(pools) => f.debug_tuple("Cpu").field(pools).finish(),
-            Self::Shared(plan, _) => f.debug_tuple("Shared").field(plan).finish_non_exhaustive(),
+            Self::Shared(plans, _) => {
+                f.debug_tuple("Shared").field(plans).finish_non_exhaustive()
+            }
         }
     }
 }
@@ -82,27 +94,28 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Predictor {
-    /// Plans and loads a trained network on the CPU, once for all calls.
+    /// Plans and loads a trained network, or the members of an ensemble, on the CPU, once for all calls.
     ///
     /// # Errors
-    /// If the network's parts do not fit one another.
-    pub fn new(trained: TrainedModel) -> Result<Self> {
-        Self::on_cpu(trained, None, "asked for".to_string())
+    /// If a network's parts do not fit one another.
+    pub fn new(trained: impl Into<Ensemble>) -> Result<Self> {
+        Self::on_cpu(trained.into(), None, "asked for".to_string())
     }
 
-    fn on_cpu(trained: TrainedModel, rows: Option<usize>, reason: String) -> Result<Self> {
-        let pools = match rows {
-            None => {
-                let pool = |rows| DevicePool::new(&trained, rows);
-                let many = Some(many_rows(&trained)).filter(|many| !ON_CPU.contains(many));
-                ON_CPU.into_iter().chain(many).map(pool).collect::<Result<Vec<_>>>()?
-            }
-            Some(rows) => vec![DevicePool::new(&trained, rows)?],
-        };
-        // Loading one device now finds errors now, and makes the first call fast.
-        pools[0].put(pools[0].take(&trained)?);
+    fn on_cpu(ensemble: Ensemble, rows: Option<usize>, reason: String) -> Result<Self> {
+        let mut pools: Vec<Vec<DevicePool>> = Vec::new();
+        for (place, trained) in ensemble.members().iter().enumerate() {
+            let own = match plan_of_earlier(&ensemble, place) {
+                // Members of the same layers share their plans, and have weights of their own.
+                Some(earlier) => pools[earlier].iter().map(DevicePool::without_devices).collect(),
+                None => DevicePool::of_sizes(trained, rows)?,
+            };
+            // Loading one device now finds errors now, and makes the first call fast.
+            own[0].put(own[0].take(trained)?);
+            pools.push(own);
+        }
         let info = CpuDevice::<f32>::new().info().clone();
-        Ok(Self { trained, info, reason, pool: Placement::Cpu(pools) })
+        Ok(Self { ensemble, info, reason, pool: Placement::Cpu(pools) })
     }
 
     /// Moves the network to a device.
@@ -110,7 +123,7 @@ impl Predictor {
     /// # Errors
     /// If the device cannot be opened, or is too small for the network.
     pub fn on(self, kind: &DeviceKind) -> Result<Self> {
-        Self::on_device(self.trained, kind, None)
+        Self::on_device(self.ensemble, kind, None)
     }
 
     /// Moves the network to a device, and plans for about `rows` rows a call, whatever the actual number: a call for far
@@ -119,37 +132,46 @@ impl Predictor {
     /// # Errors
     /// As [`Self::on`].
     pub fn on_for_rows(self, kind: &DeviceKind, rows: usize) -> Result<Self> {
-        Self::on_device(self.trained, kind, Some(rows))
+        Self::on_device(self.ensemble, kind, Some(rows))
     }
 
-    /// Plans and loads a trained network on a device, for about `rows` rows a call, without a plan for the CPU before.
+    /// Plans and loads a trained network or an ensemble on a device, for about `rows` rows a call, without a plan for the CPU before.
     ///
     /// # Errors
     /// As [`Self::new`] and [`Self::on`].
     pub(crate) fn on_device(
-        trained: TrainedModel,
+        trained: impl Into<Ensemble>,
         kind: &DeviceKind,
         rows: Option<usize>,
     ) -> Result<Self> {
+        let ensemble = trained.into();
         let (mut device, reason) = open(kind)?;
         let info = device.info().clone();
         // On the CPU every call may have a device of its own, so calls need not wait.
         if info.is_cpu() {
-            return Self::on_cpu(trained, rows, reason);
+            return Self::on_cpu(ensemble, rows, reason);
         }
-        let plan = eval_plan(&trained, rows.unwrap_or(ON_GPU))?;
-        load(device.as_mut(), &plan, &trained.params)?;
-        Ok(Self {
-            trained,
-            info,
-            reason,
-            pool: Placement::Shared(Box::new(plan), Mutex::new(device)),
-        })
+        let mut plans: Vec<Arc<EvalPlan>> = Vec::new();
+        for (place, trained) in ensemble.members().iter().enumerate() {
+            plans.push(match plan_of_earlier(&ensemble, place) {
+                Some(earlier) => Arc::clone(&plans[earlier]),
+                None => Arc::new(eval_plan(trained, rows.unwrap_or(ON_GPU))?),
+            });
+        }
+        load(device.as_mut(), &plans[0], &ensemble.first().params)?;
+        let loaded = LoadedDevice { device, member: Some(0) };
+        let pool = Placement::Shared(plans, Mutex::new(loaded));
+        Ok(Self { ensemble, info, reason, pool })
     }
 
-    /// Returns the network, its weights, and its columns and classes.
+    /// Returns the network, its weights, and its columns and classes; of an ensemble the first member.
     pub fn trained(&self) -> &TrainedModel {
-        &self.trained
+        self.ensemble.first()
+    }
+
+    /// Returns all networks.
+    pub fn ensemble(&self) -> &Ensemble {
+        &self.ensemble
     }
 
     /// Returns the device that computes.
@@ -170,7 +192,30 @@ impl Predictor {
     /// precision holds after scaling, or the device failed.
     pub fn predict<'a>(&self, rows: impl Into<Features<'a>>) -> Result<Predictions> {
         let outputs = self.outputs(&rows.into())?;
-        Ok(Predictions::new(&outputs, &self.trained.preparation, &self.trained.criterion.loss))
+        Ok(self.predictions(&outputs))
+    }
+
+    /// Predictions as [`Self::predict`] gives them, and the standard deviation of the members' predictions for each of their
+    /// numbers `[rows, columns]`, in the same units: the spread of an ensemble.
+    ///
+    /// # Errors
+    /// As [`Self::predict`], and if there is one network only.
+    pub fn predict_with_spread<'a>(
+        &self,
+        rows: impl Into<Features<'a>>,
+    ) -> Result<(Predictions, Vec<f64>)> {
+        if self.ensemble.members().len() < 2 {
+            let problem = "one network alone has no spread; give an ensemble of at least two";
+            return Err(Error::shape("predict", problem));
+        }
+        let each = self.outputs_of_members(&rows.into())?;
+        let predictions = self.predictions(&self.ensemble.combined(&each));
+        Ok((predictions, self.ensemble.spread(&each)))
+    }
+
+    fn predictions(&self, outputs: &[f32]) -> Predictions {
+        let TrainedModel { preparation, criterion, .. } = self.trained();
+        Predictions::new(outputs, preparation, &criterion.loss)
     }
 
     /// Returns the names of the likeliest classes, one for each row.
@@ -178,7 +223,7 @@ impl Predictor {
     /// # Errors
     /// As [`Self::predict`], and if the target is no class.
     pub fn predict_classes<'a>(&self, rows: impl Into<Features<'a>>) -> Result<Vec<&str>> {
-        let TargetKind::Classes(names) = &self.trained.preparation.schema.kind else {
+        let TargetKind::Classes(names) = &self.trained().preparation.schema.kind else {
             let problem =
                 "the model predicts numbers or labels, not classes; use Predictor::predict_array";
             return Err(Error::shape("predict", problem));
@@ -197,12 +242,8 @@ impl Predictor {
     /// # Errors
     /// As [`Self::predict`].
     pub fn predict_array<'a>(&self, rows: impl Into<Features<'a>>) -> Result<Array2<f64>> {
-        let values = match self.predict(rows)? {
-            Predictions::Classes { probabilities: values, .. }
-            | Predictions::Numbers(values)
-            | Predictions::Labels(values) => values,
-        };
-        let columns = self.trained.columns().len().max(1);
+        let values = self.predict(rows)?.into_values();
+        let columns = self.trained().columns().len().max(1);
         let shape = (values.len() / columns, columns);
         Array2::from_shape_vec(shape, values)
             .map_err(|error| Error::shape("predict", error.to_string()))
@@ -214,8 +255,21 @@ impl Predictor {
     /// If the table's columns are not the model's, or the device failed.
     pub fn evaluate(&self, data: &Dataset) -> Result<Metrics> {
         let outputs = self.outputs_for(data)?;
-        let TrainedModel { criterion, preparation, .. } = &self.trained;
+        let TrainedModel { criterion, preparation, .. } = self.trained();
         Ok(Metrics::under(criterion, &outputs, (data.y(), data.weights()), preparation))
+    }
+
+    /// Returns the usual figures over a table that has the target, and those that options ask for.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`].
+    pub fn evaluate_as(&self, data: &Dataset, options: &TrainOptions) -> Result<Metrics> {
+        let outputs = self.outputs_for(data)?;
+        let TrainedModel { criterion, preparation, .. } = self.trained();
+        let targets = (data.y(), data.weights());
+        let metrics = Metrics::under(criterion, &outputs, targets, preparation);
+        let others = options.others();
+        Ok(metrics.with(&others, &outputs, targets, (preparation, &criterion.loss)))
     }
 
     /// All figures over a table that has the target: those that suit it, each class's, and how often each class was taken for each.
@@ -224,7 +278,7 @@ impl Predictor {
     /// As [`Self::evaluate`].
     pub fn evaluate_all(&self, data: &Dataset) -> Result<Evaluation> {
         let outputs = self.outputs_for(data)?;
-        let mut evaluator = StreamingEvaluator::new(&self.trained);
+        let mut evaluator = StreamingEvaluator::new(self.trained());
         evaluator.add(&outputs, (data.y(), data.weights()))?;
         evaluator.finish()
     }
@@ -241,41 +295,95 @@ impl Predictor {
     ) -> Result<Predictions> {
         let outputs = self.outputs(&(&chunk.x).into())?;
         to.add(&outputs, (&chunk.y, chunk.weights.as_deref()))?;
-        Ok(Predictions::new(&outputs, &self.trained.preparation, &self.trained.criterion.loss))
+        Ok(self.predictions(&outputs))
     }
 
-    fn outputs_for(&self, data: &Dataset) -> Result<Vec<f32>> {
-        if data.schema() != &self.trained.preparation.schema {
+    /// Returns raw outputs for a table's rows.
+    pub(super) fn outputs_for(&self, data: &Dataset) -> Result<Vec<f32>> {
+        if !data.schema().reads_like(&self.trained().preparation.schema) {
             let problem = "the table's columns or classes are not the model's";
             return Err(Error::table(&data.schema().target, problem));
         }
         self.outputs(&data.x().into())
     }
 
+    /// Returns raw outputs, of an ensemble those that mean the mean of its members.
     fn outputs(&self, rows: &Features<'_>) -> Result<Vec<f32>> {
-        let columns = self.trained.preparation.schema.features.len();
+        Ok(self.ensemble.combined(&self.outputs_of_members(rows)?))
+    }
+
+    /// Returns the raw outputs of each member.
+    fn outputs_of_members(&self, rows: &Features<'_>) -> Result<Vec<Vec<f32>>> {
+        let columns = self.trained().preparation.schema.features.len();
         // An array with its own number of columns is checked, since its values alone might still be whole rows.
         if let Some(there) = rows.columns().filter(|there| *there != columns) {
             let problem = format!("rows of {there} columns, but the model has {columns}");
             return Err(Error::shape("predict", problem));
         }
         let x: Numbers<'_> = rows.numbers();
-        let count = self.trained.rows(x)?;
-        let rows = (x, &self.trained.preparation);
+        let members = self.ensemble.members();
+        let mut outputs = Vec::with_capacity(members.len());
+        for (place, trained) in members.iter().enumerate() {
+            let count = trained.rows(x)?;
+            outputs.push(self.outputs_of(place, x, count)?);
+        }
+        Ok(outputs)
+    }
+
+    /// Returns the raw outputs of a member for some rows, of which there are `count`.
+    fn outputs_of(&self, member: usize, x: Numbers<'_>, count: usize) -> Result<Vec<f32>> {
+        let trained = &self.ensemble.members()[member];
+        let rows = (x, &trained.preparation);
         match &self.pool {
-            Placement::Shared(plan, device) => {
-                run_eval(locked(device).as_mut(), (plan, &plan.ports), rows, false)
+            Placement::Shared(plans, loaded) => {
+                let (mut loaded, plan) = (locked(loaded), &plans[member]);
+                loaded.take_member(member, plans, &trained.params)?;
+                run_eval(loaded.device.as_mut(), (plan, &plan.ports), rows, false)
             }
             Placement::Cpu(pools) => {
+                let pools = &pools[member];
                 // The first pool that takes the rows at once; the last one takes any number, part by part.
                 let fits = |pool: &&DevicePool| count <= pool.rows;
                 let pool = pools.iter().find(fits).unwrap_or(&pools[pools.len() - 1]);
-                let mut device = pool.take(&self.trained)?;
+                let mut device = pool.take(trained)?;
                 let outputs = run_eval(&mut device, (&pool.plan, &pool.plan.ports), rows, false)?;
                 pool.put(device);
                 Ok(outputs)
             }
         }
+    }
+}
+
+/// Returns an earlier member with the same layers, whose plan is this member's too.
+fn plan_of_earlier(ensemble: &Ensemble, member: usize) -> Option<usize> {
+    let members = ensemble.members();
+    let same = |earlier: &TrainedModel| {
+        earlier.model == members[member].model
+            && earlier.preparation.schema.features.len()
+                == members[member].preparation.schema.features.len()
+    };
+    members[..member].iter().position(same)
+}
+
+impl LoadedDevice {
+    /// Puts a member's plan and weights on the device, unless they are there.
+    fn take_member(
+        &mut self,
+        member: usize,
+        plans: &[Arc<EvalPlan>],
+        params: &Params,
+    ) -> Result<()> {
+        if self.member == Some(member) {
+            return Ok(());
+        }
+        let plan = &plans[member];
+        if self.member.take().is_some_and(|there| Arc::ptr_eq(plan, &plans[there])) {
+            self.device.write(plan.params, 0, Values::F32(params.arena()))?;
+        } else {
+            load(self.device.as_mut(), plan, params)?;
+        }
+        self.member = Some(member);
+        Ok(())
     }
 }
 
@@ -290,7 +398,21 @@ fn many_rows(trained: &TrainedModel) -> usize {
 
 impl DevicePool {
     fn new(trained: &TrainedModel, rows: usize) -> Result<Self> {
-        Ok(Self { rows, plan: eval_plan(trained, rows)?, idle: Mutex::new(vec![]) })
+        Ok(Self { rows, plan: Arc::new(eval_plan(trained, rows)?), idle: Mutex::new(vec![]) })
+    }
+
+    /// Returns pools for one row up to many, or one for a given number of rows.
+    fn of_sizes(trained: &TrainedModel, rows: Option<usize>) -> Result<Vec<Self>> {
+        let Some(rows) = rows else {
+            let many = Some(many_rows(trained)).filter(|many| !ON_CPU.contains(many));
+            return ON_CPU.into_iter().chain(many).map(|rows| Self::new(trained, rows)).collect();
+        };
+        Ok(vec![Self::new(trained, rows)?])
+    }
+
+    /// Returns a pool of the same plan for other weights.
+    fn without_devices(&self) -> Self {
+        Self { rows: self.rows, plan: Arc::clone(&self.plan), idle: Mutex::new(vec![]) }
     }
 
     /// Takes an unused device, or makes a new one.
@@ -317,7 +439,7 @@ mod tests {
     use super::*;
     use crate::data::{FeatureScaling, Preprocessing, Targets};
     use crate::graph::Loss;
-    use crate::model::{Params, Sequential};
+    use crate::model::Sequential;
     use crate::random::Seed;
     use ndarray::{ArrayView2, s};
 
@@ -385,7 +507,7 @@ mod tests {
         });
         // Devices are kept for later calls, and no more than there were calls at once.
         let Placement::Cpu(pools) = &predictor.pool else { panic!("not on the CPU") };
-        for pool in pools {
+        for pool in &pools[0] {
             let kept = pool.idle.lock().unwrap().len();
             assert!((1..=8).contains(&kept), "{kept} devices");
         }

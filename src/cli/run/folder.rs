@@ -15,7 +15,7 @@ use crate::files::{is_at, write_file};
 use crate::report::History;
 
 pub(crate) const CONFIG: &str = "config.toml";
-const HISTORY: &str = "history.csv";
+pub(super) const HISTORY: &str = "history.csv";
 /// The validation rows and their predictions.
 pub(crate) const VALIDATION: &str = "validation.csv";
 /// All that a run leaves. Only these are ever replaced or taken away.
@@ -129,6 +129,21 @@ impl RunFolder {
             folder.discard();
         }
         begun.map(|()| folder)
+    }
+
+    /// Removes the files of an earlier run and its checkpoints.
+    pub(crate) fn remove_all(path: &Path) {
+        all_checkpoint_files(path).iter().for_each(|path| _ = fs::remove_file(path));
+        Self::remove_files(path);
+    }
+
+    /// Removes the files of an earlier run, except for its checkpoints.
+    pub(crate) fn remove_files(path: &Path) {
+        for name in FILES {
+            // A file that cannot be removed is replaced later, or is an error then.
+            let _ = fs::remove_file(path.join(name));
+        }
+        sweep(path);
     }
 
     /// Goes on with the run in a folder, whose settings are written anew.

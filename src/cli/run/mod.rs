@@ -6,8 +6,14 @@
 mod checkpoint_files;
 mod checkpoint_writer;
 mod folder;
+mod folds;
+mod members;
+mod out_of_fold;
+mod parts;
+mod parts_report;
 mod plan;
 mod resume;
+mod summary;
 mod train;
 mod verdict;
 

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::checkpoint_files::{best_file, checkpoint_files};
 use super::folder::{CONFIG, RunFolder, lock};
+use super::folds::train_folds;
+use super::members::train_members;
 use super::train::{Prepared, Run, Verbosity, prepare};
 use crate::cli::args::ResumeArgs;
 use crate::cli::interrupt::Interrupt;
@@ -19,6 +21,19 @@ use crate::train::{Checkpoint, TrainOptions, Trainer, Warning};
 
 pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     let (config, before) = settings(args)?;
+    let of_folds = config.folds > 0 && config.fold.is_none();
+    if config.members > 1 || of_folds {
+        if args.checkpoint.is_some() {
+            let problem = "the run is of several networks, each of which goes on from its own checkpoint; leave it out, or resume the \
+                           folder of one of them";
+            return Err(Error::setting("--checkpoint", problem).into());
+        }
+        let talk = Verbosity { json: args.json, quiet: args.quiet };
+        return match of_folds {
+            true => train_folds(&config, talk, false),
+            false => train_members(&config, talk, false),
+        };
+    }
     // Taken before anything is read that another process may be about to replace.
     let lock = lock(&args.run)?;
     let checkpoint = checkpoint(args)?;

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use super::checkpoint_files::{best_file, checkpoint_file};
 use super::checkpoint_writer::{CheckpointWriter, PendingCheckpoints};
 use super::folder::RunFolder;
+use super::folds::train_folds;
+use super::members::train_members;
+use super::parts_report::PartsReport;
 use super::verdict::{Judge, Verdict};
 use crate::cli::args::TrainArgs;
 use crate::cli::interrupt::Interrupt;
@@ -19,9 +22,10 @@ use crate::cli::settings::{
 use crate::cli::tables::with_bar;
 use crate::cli::wording::{told, worded};
 use crate::cli::{Exit, Failure};
-use crate::data::Dataset;
+use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::export::write_model;
+use crate::model::{Params, Sequential};
 use crate::report::{Console, Figures, History, JsonLines, Outcome, pluralize};
 use crate::shape::{number, short};
 use crate::train::{
@@ -35,6 +39,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) fn train(args: &TrainArgs) -> Result<Exit, Failure> {
     let config = run_config(&args.settings.0)?;
     RunFolder::check(&config.out, args.force).map_err(|error| config.locate(error))?;
+    if config.members > 1 {
+        return train_members(&config, Verbosity { json: args.json, quiet: args.quiet }, true);
+    }
+    if config.folds > 0 && config.fold.is_none() {
+        return train_folds(&config, Verbosity { json: args.json, quiet: args.quiet }, true);
+    }
     let interrupt = Interrupt::listen(args.quiet)?;
     let Prepared { mut trainer, config: text, options, warnings, judge, format } =
         prepare(&config, true, args.quiet)?;
@@ -68,8 +78,26 @@ pub(crate) struct Prepared {
     pub(crate) format: Vec<String>,
 }
 
+/// Rows, layers and initial weights of a run.
+pub(crate) struct PreparedNetwork {
+    pub(crate) data: Split,
+    pub(crate) model: Sequential,
+    /// The weights of `--init FILE`.
+    pub(crate) weights: Option<Params>,
+}
+
 /// Does everything that can fail before there is a folder. A resumed run does not begin with the weights of `--init`.
 pub(crate) fn prepare(config: &RunConfig, begins: bool, quiet: bool) -> Result<Prepared> {
+    // The rows are not kept: a device has its own.
+    prepare_with_rows(config, begins, quiet).map(|(prepared, _)| prepared)
+}
+
+/// Does the same as [`prepare`], and returns the rows and layers, for further networks.
+pub(crate) fn prepare_with_rows(
+    config: &RunConfig,
+    begins: bool,
+    quiet: bool,
+) -> Result<(Prepared, PreparedNetwork)> {
     let origin = config.origin(begins)?;
     let table = with_bar(quiet, &config.table, |progress| config.data(origin.as_ref(), progress))?;
     let data = &table.data;
@@ -81,17 +109,20 @@ pub(crate) fn prepare(config: &RunConfig, begins: bool, quiet: bool) -> Result<P
     check_precision(options.precision, &trainer.info().device)
         .map_err(|error| config.locate(error))?;
     let mut warnings = table.notes.clone();
+    let mut first_weights = None;
     if let Some((weights, told)) = weights {
         trainer.set_params(&weights)?;
         warnings.extend(told);
+        first_weights = Some(weights);
     }
     let text = config_text(config, &options, trainer.info())?;
     let judge = Judge::new(&trainer, data, &options);
     warnings.extend(overlapping);
     warnings.extend(constant_target(&data.train));
     warnings.extend(judge.leak(config));
+    let network = PreparedNetwork { data: table.data, model, weights: first_weights };
     let format = table.format;
-    Ok(Prepared { trainer, config: text, options, warnings, judge, format })
+    Ok((Prepared { trainer, config: text, options, warnings, judge, format }, network))
 }
 
 /// A warning, if the number to predict is always the same.
@@ -144,6 +175,8 @@ pub(crate) struct Run {
     warnings: Vec<Warning>,
     /// Judges the network at the end.
     judge: Option<Judge>,
+    /// Reports for all networks, and the number of this one, if the run is one of several networks.
+    part: Option<(usize, Arc<PartsReport>)>,
 }
 
 impl Run {
@@ -174,6 +207,7 @@ impl Run {
             progress: None,
             warnings: Vec::new(),
             judge: None,
+            part: None,
             folder,
         })
     }
@@ -181,6 +215,15 @@ impl Run {
     /// Reports what is unusual in the form of the tables' text.
     pub(crate) fn tell_format(&mut self, format: &[String]) {
         format.iter().for_each(|text| self.console.say("table", text));
+    }
+
+    /// Reports as one network of several: the word for one, its number, and the reports for all.
+    pub(crate) fn as_part(
+        self,
+        (word, number, report): (&'static str, usize, Arc<PartsReport>),
+    ) -> Self {
+        let json = self.json.map(|json| json.of_part(word, number));
+        Self { json, part: Some((number, report)), ..self }
     }
 
     /// Compares the network with simpler predictions at the end.
@@ -340,6 +383,9 @@ impl Run {
     fn tell(&mut self, warning: Warning) -> Result<()> {
         let event = worded(&Event::Warned(warning)).into_owned();
         self.console.event(&event);
+        if let Some((number, report)) = &self.part {
+            report.event(*number, &event);
+        }
         match &mut self.json {
             Some(json) => json.event(&event).map_err(failed),
             None => Ok(()),
@@ -366,6 +412,9 @@ impl Run {
         }
         let event = &*worded(event);
         self.console.event(event);
+        if let Some((number, report)) = &self.part {
+            report.event(*number, event);
+        }
         verdict.lines.iter().for_each(|line| self.console.say("compare", line));
         verdict.warning.iter().for_each(|warning| self.console.warn(&warning.to_string()));
         if let Some(json) = &mut self.json {
@@ -436,7 +485,7 @@ impl Run {
     /// Compares the kept epoch with simpler predictions, reports the comparison to programs, and writes the validation rows.
     fn judge(&mut self, trained: &TrainedModel, kept: &EpochStats) -> Result<Verdict> {
         let Some(judge) = &self.judge else { return Ok(Verdict::default()) };
-        let written = judge.write_validation(trained, self.folder.path());
+        let written = judge.write_validation(&trained.into(), self.folder.path());
         let verdict = judge.compare(trained, kept)?;
         self.report_unwritten(written, "the model is there all the same")?;
         if let Some(json) = &mut self.json {
@@ -533,6 +582,7 @@ impl Run {
             Some(_) if !there => Failure {
                 error: Box::new(error),
                 saved: Some(format!("nothing of this run is in {}", self.folder.path().display())),
+                place: None,
             },
             Some((epoch, _)) => {
                 let model = self.folder.model();
@@ -550,9 +600,9 @@ impl Run {
                     let run = quoted(self.folder.path());
                     saved += &format!("; when that is mended, `wgrad resume {run}` goes on");
                 }
-                Failure { error: Box::new(error), saved: Some(saved) }
+                Failure { error: Box::new(error), saved: Some(saved), place: None }
             }
-            None => Failure { error: Box::new(error), saved: self.discard() },
+            None => Failure { error: Box::new(error), saved: self.discard(), place: None },
         }
     }
 
@@ -663,7 +713,7 @@ impl Run {
 }
 
 /// Returns a path as one word of a shell, which this program takes for a value.
-fn quoted(path: &Path) -> String {
+pub(super) fn quoted(path: &Path) -> String {
     let Some(text) = path.to_str() else {
         // bash, zsh and ksh read bytes in this notation.
         let bytes = path.as_os_str().as_encoded_bytes().iter();

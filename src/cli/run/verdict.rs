@@ -19,7 +19,7 @@ use crate::graph::Reduction;
 use crate::report::{Comparison, Comparisons, Figures};
 use crate::shape::fixed;
 use crate::train::{
-    Baseline, EpochStats, Metric, Predictor, TrainOptions, TrainedModel, Trainer, Warning,
+    Baseline, Ensemble, EpochStats, Metric, Predictor, TrainOptions, TrainedModel, Trainer, Warning,
 };
 use ::csv::StringRecord;
 
@@ -154,7 +154,7 @@ impl Judge {
     }
 
     /// Writes the validation rows with their predictions.
-    pub(crate) fn write_validation(&self, trained: &TrainedModel, folder: &Path) -> Result<()> {
+    pub(crate) fn write_validation(&self, trained: &Ensemble, folder: &Path) -> Result<()> {
         match &self.valid {
             Some(valid) => write_predictions(trained, valid, &folder.join(VALIDATION)),
             None => Ok(()),
@@ -169,9 +169,9 @@ fn is_level(own: f64, other: f64) -> bool {
 
 /// Writes rows as a table: their place among the validation rows, features, targets, and predictions as `wgrad predict` gives
 /// them.
-fn write_predictions(trained: &TrainedModel, rows: &Dataset, path: &Path) -> Result<()> {
+fn write_predictions(trained: &Ensemble, rows: &Dataset, path: &Path) -> Result<()> {
     let schema = rows.schema();
-    let told = PredictionColumns::of(trained);
+    let told = PredictionColumns::of(trained.first());
     let weight = schema.weight.as_deref().filter(|_| rows.weights().is_some());
     let columns = schema.read_columns().into_iter().chain(schema.targets()).chain(weight);
     let header = StringRecord::from_iter(columns);
@@ -185,7 +185,7 @@ fn write_predictions(trained: &TrainedModel, rows: &Dataset, path: &Path) -> Res
         let predictions = predictor.predict(x)?;
         let records = (first..end).map(|row| record(rows, row)).collect();
         let chunk = RowChunk { records, ..RowChunk::default() };
-        sink.write(&chunk, &predictions, &told, (first as u64, &[]))?;
+        sink.write(&chunk, &predictions.into(), &told, first as u64)?;
         first = end;
     }
     sink.finish()
@@ -201,6 +201,15 @@ fn record(rows: &Dataset, row: usize) -> StringRecord {
         cells[cell.column] = cell.text.clone().unwrap_or_default();
     }
     let mut record = StringRecord::from(cells);
+    push_targets(&mut record, rows, row);
+    if let (Some(_), Some(weights)) = (&rows.schema().weight, rows.weights()) {
+        record.push_field(&weights[row].to_string());
+    }
+    record
+}
+
+/// Appends the actual values of a row's targets.
+pub(super) fn push_targets(record: &mut StringRecord, rows: &Dataset, row: usize) {
     match (&rows.schema().kind, rows.y()) {
         (TargetKind::Classes(names), Targets::Classes(y)) => {
             record.push_field(&names[y[row] as usize]);
@@ -217,8 +226,4 @@ fn record(rows: &Dataset, row: usize) -> StringRecord {
             }
         }
     }
-    if let (Some(_), Some(weights)) = (&rows.schema().weight, rows.weights()) {
-        record.push_field(&weights[row].to_string());
-    }
-    record
 }

@@ -12,7 +12,7 @@ use super::raw_settings::RawSettings;
 use crate::cli::cache::{table_folder, tuning_folder};
 use crate::cli::wording::{with_options, without_weights};
 use crate::data::{
-    Arranged, Dataset, DuplicateColumn, LoadedTable, Preprocessing, ReadProgress, Split,
+    Arranged, Dataset, DuplicateColumn, Folds, LoadedTable, Preprocessing, ReadProgress, Split,
     SplitColumns, TableOptions, Target, TargetKind, Targets, column_names_as, is_lasting, list,
 };
 use crate::device::{DeviceInfo, DeviceKind, Tuning, free_host_memory};
@@ -21,9 +21,10 @@ use crate::export::{MODEL_FILE, read_fitting_weights, read_preparation, read_wei
 use crate::graph::{Group, Loss, RequiredTarget, factors};
 use crate::model::{Init, ParamLayout, ParamView, Params, Sequential};
 use crate::plan::Precision;
+use crate::random::Seed;
 use crate::report::pluralize;
 use crate::shape::short;
-use crate::train::{TrainOptions, Warning, check_dataset, with_input_tables};
+use crate::train::{KeepWeights, TrainOptions, Warning, check_dataset, with_input_tables};
 
 /// Kind of target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,6 +75,18 @@ pub(crate) struct RunConfig {
     /// All else that training is told. The loss is final once the table is known.
     pub(super) options: TrainOptions,
     pub(crate) valid: ValidSource,
+    /// Seed of the drawing of validation rows and folds; `None` for that of the run.
+    pub(super) split_seed: Option<Seed>,
+    /// Number of networks of an ensemble.
+    pub(crate) members: u32,
+    /// Number of folds of a cross-validation; 0 for none.
+    pub(crate) folds: u32,
+    /// Number of times that folds are drawn.
+    pub(crate) folds_repeats: u32,
+    /// The only fold to train, of all drawings.
+    pub(crate) fold: Option<u32>,
+    /// True if one network is trained on all rows after the folds.
+    pub(crate) refit: bool,
     pub(super) start: InitFrom,
     pub(crate) device: DeviceKind,
     pub(crate) out: PathBuf,
@@ -137,6 +150,12 @@ impl Default for RunConfig {
             },
             options,
             valid: ValidSource::Share(USUAL_SHARE),
+            split_seed: None,
+            members: 1,
+            folds: 0,
+            folds_repeats: 1,
+            fold: None,
+            refit: false,
             start: InitFrom::Scheme(Init::default()),
             device: DeviceKind::default(),
             out: PathBuf::new(),
@@ -294,6 +313,84 @@ impl RunConfig {
         data.without_duplicates(&kept, &self.options.scaling())
     }
 
+    /// Returns the seed from which the drawing of validation rows and folds follows.
+    pub(crate) fn seed_of_split(&self) -> Seed {
+        self.split_seed.unwrap_or(self.options.seed)
+    }
+
+    /// Returns the settings of one member of the ensemble, which `wgrad train` trains alone in the same way.
+    pub(crate) fn of_member(&self, member: u32, out: PathBuf) -> Self {
+        let seed = self.options.seed.of_member(member);
+        let options = TrainOptions { seed, ..self.options.clone() };
+        // Without rows that are drawn, and with the run's own seed, the setting says nothing.
+        let split_seed = Some(self.seed_of_split()).filter(|split| *split != seed);
+        Self { options, split_seed, members: 1, out, ..self.clone() }
+    }
+
+    /// Returns the settings of one fold, which `wgrad train` trains alone in the same way. A second drawing of folds has other
+    /// seeds.
+    pub(crate) fn of_fold(&self, fold: u32, out: PathBuf) -> Self {
+        let seed = self.options.seed.of_member(fold / self.folds.max(1));
+        let options = TrainOptions { seed, ..self.options.clone() };
+        let split_seed = Some(self.seed_of_split()).filter(|split| *split != seed);
+        Self { options, split_seed, fold: Some(fold), refit: false, out, ..self.clone() }
+    }
+
+    /// Returns the settings of a network that is trained on all rows for so many epochs, with schedules as the folds had them.
+    pub(crate) fn of_refit(&self, epochs: u32, out: PathBuf) -> Self {
+        let scheduled = self.options.scheduled_epochs();
+        let options = TrainOptions {
+            epochs,
+            schedule_epochs: Some(scheduled).filter(|scheduled| *scheduled != epochs),
+            stop_patience: None,
+            stop_delta: TrainOptions::default().stop_delta,
+            stop_metric: TrainOptions::default().stop_metric,
+            keep: Some(KeepWeights::Last),
+            ..self.options.clone()
+        };
+        let valid = ValidSource::Share(0.0);
+        let reading = TableOptions { ignore: self.ignored_with_group(), group: None, ..self.reading.clone() };
+        let base = Self { options, valid, reading, out, ..self.clone() };
+        Self { folds: 0, folds_repeats: 1, fold: None, refit: false, split_seed: None, ..base }
+    }
+
+    /// Returns the columns that are no features, with that of groups.
+    fn ignored_with_group(&self) -> Vec<String> {
+        self.reading.ignore.iter().chain(&self.reading.group).cloned().collect()
+    }
+
+    /// Draws the folds of a drawing, from 0.
+    fn drawn_folds(&self, data: &Dataset, columns: &SplitColumns, drawing: u32) -> Result<Folds> {
+        let seed = self.seed_of_split().of_member(drawing);
+        let folds = data.folds(self.folds, columns.groups.as_deref(), seed);
+        folds.map_err(|error| self.raw.locate(error))
+    }
+
+    /// Reads the table, and splits its rows once for each fold of each drawing.
+    pub(crate) fn data_of_folds(&self, progress: ReadProgress) -> Result<FoldedTable> {
+        let (LoadedTable { data, columns, notes }, left_out) = self.read(None, progress)?;
+        let format = format_text(&self.table, &notes);
+        let mut notes = self.notes(&data);
+        notes.extend(left_out);
+        let (mut folds, mut splits) = (Vec::new(), Vec::new());
+        for drawing in 0..self.folds_repeats {
+            let drawn = self.drawn_folds(&data, &columns, drawing)?;
+            for fold in 0..self.folds {
+                let split = data.clone().split_by_part(&drawn.parts(fold));
+                splits.push(self.without_duplicates(split.map_err(|it| self.raw.locate(it))?)?);
+            }
+            folds.push(drawn);
+        }
+        let whole = match self.refit {
+            true => {
+                let split = Split { train: data.clone().encoded()?, valid: None };
+                Some(self.without_duplicates(split)?)
+            }
+            false => None,
+        };
+        Ok(FoldedTable { data, whole, folds, splits, notes, format })
+    }
+
     /// Returns true if a setting was given.
     pub(crate) fn states(&self, key: &str) -> bool {
         self.raw.has(key)
@@ -385,11 +482,16 @@ impl RunConfig {
     ) -> Result<Split> {
         let dropped = |split| if drop { self.without_duplicates(split) } else { Ok(split) };
         let split = match &self.valid {
+            _ if self.fold.is_some() => {
+                let fold = self.fold.unwrap_or(0);
+                let drawn = self.drawn_folds(&data, columns, fold / self.folds.max(1))?;
+                data.split_by_part(&drawn.parts(fold % self.folds.max(1)))
+            }
             _ if columns.parts.is_some() => data.split_by_part(columns),
             ValidSource::Share(share) if columns.groups.is_some() => {
-                data.split_by_group(*share, columns, self.options.seed)
+                data.split_by_group(*share, columns, self.seed_of_split())
             }
-            ValidSource::Share(share) => data.split(*share, self.options.seed),
+            ValidSource::Share(share) => data.split(*share, self.seed_of_split()),
             ValidSource::Last(share) => data.split_last(*share),
             ValidSource::File(path) => {
                 // The other table need not have the columns that are left out.
@@ -432,6 +534,7 @@ impl RunConfig {
             ));
         }
         let drawn = matches!(self.valid, ValidSource::Share(_))
+            && self.folds == 0
             && columns.parts.is_none()
             && columns.groups.is_none();
         // A share that is drawn has each class in both parts.
@@ -503,6 +606,7 @@ impl RunConfig {
         if let (ValidSource::Share(share), Some((_, line))) = (&self.valid, lone.first())
             && *share > 0.0
             && drawn
+            && self.folds == 0
         {
             let names: Vec<&str> = lone.iter().map(|(name, _)| name.as_str()).collect();
             let which = if lone.len() == 1 { "the class" } else { "the classes" };
@@ -623,6 +727,22 @@ pub(crate) struct PreparedTable {
     features: Vec<String>,
     /// Differences of the targets.
     targets: Vec<String>,
+}
+
+/// A table whose rows are split once for each fold.
+pub(crate) struct FoldedTable {
+    /// All rows, as they were read.
+    pub(crate) data: Dataset,
+    /// All rows to train on, if a network is to be trained on them.
+    pub(crate) whole: Option<Split>,
+    /// The folds of each drawing.
+    pub(crate) folds: Vec<Folds>,
+    /// Training and validation rows of each fold, one drawing after the other.
+    pub(crate) splits: Vec<Split>,
+    /// Remarks on the rows.
+    pub(crate) notes: Vec<Warning>,
+    /// Remarks on an unusual form of the table's text.
+    pub(crate) format: Vec<String>,
 }
 
 /// Returns a line on what is unusual in the form of a table's text, if anything is.

@@ -622,9 +622,9 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
                table of such rows [default: 0.2]",
         takes: Takes::Path,
         read: |run, it| put(&mut run.valid, it.read(valid)),
-        // Without the share, where a column says which rows these are.
+        // Without the share, where a column or folds say which rows these are.
         show: |run| match &run.valid {
-            _ if run.reading.split_column.is_some() => None,
+            _ if run.reading.split_column.is_some() || run.folds > 0 => None,
             ValidSource::Share(share) => some(*share),
             ValidSource::Last(share) => some(format!("last:{share}")),
             ValidSource::File(path) => some(path_text(path)),
@@ -676,11 +676,70 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
             let seed = it.plain("a whole number from 0 to 18446744073709551615");
             put(&mut run.options.seed, seed.map(Seed))
         },
-        // Whole numbers of TOML end at 2^63.
-        show: |run| match i64::try_from(run.options.seed.0) {
-            Ok(seed) => some(seed),
-            Err(_) => some(run.options.seed.0.to_string()),
+        show: |run| shown_seed(run.options.seed),
+        ..USUAL
+    },
+    OptionRow {
+        key: "split-seed",
+        value: "NUMBER",
+        heading: Data,
+        help: "Number from which the drawing of validation rows and of folds follows, in place of --seed, so that runs with other \
+               seeds have the same rows [default: --seed]",
+        read: |run, it| {
+            let seed = it.plain("a whole number from 0 to 18446744073709551615");
+            put(&mut run.split_seed, seed.map(|seed| Some(Seed(seed))))
         },
+        show: |run| run.split_seed.and_then(shown_seed),
+        ..USUAL
+    },
+    OptionRow {
+        key: "members",
+        value: "COUNT",
+        help: "Train an ensemble of so many networks on the same rows, whose mean is the prediction. Member 0 has --seed, the \
+               others have seeds that follow from it; each has a folder of its own in members/ of the run folder [default: 1]",
+        commands: &["train"],
+        read: |run, it| put(&mut run.members, it.plain("a whole number above 0")),
+        show: |run| (run.members > 1).then_some(run.members).and_then(some),
+        ..USUAL
+    },
+    OptionRow {
+        key: "folds",
+        value: "COUNT",
+        help: "Cross-validation: train so many networks, each on all rows but those of its fold, which are its validation rows; of \
+               classes each fold has the same share, and with --group whole groups. The model is the ensemble of the folds' networks, \
+               unless --refit is given [default: none]",
+        commands: &["train"],
+        read: |run, it| put(&mut run.folds, it.plain("a whole number above 1")),
+        show: |run| (run.folds > 0).then_some(run.folds).and_then(some),
+        ..USUAL
+    },
+    OptionRow {
+        key: "folds-repeats",
+        value: "COUNT",
+        help: "Times that folds are drawn anew and trained, with other seeds [default: 1]",
+        commands: &["train"],
+        read: |run, it| put(&mut run.folds_repeats, it.plain("a whole number above 0")),
+        show: |run| (run.folds_repeats > 1).then_some(run.folds_repeats).and_then(some),
+        ..USUAL
+    },
+    OptionRow {
+        key: "fold",
+        value: "NUMBER",
+        help: "Train the network of one fold alone, from 0; folds of a second drawing follow those of the first [default: all]",
+        commands: &["train"],
+        read: |run, it| put(&mut run.fold, it.plain("a whole number of 0 or more").map(Some)),
+        show: |run| run.fold.and_then(some),
+        ..USUAL
+    },
+    OptionRow {
+        key: "refit",
+        value: "true|false",
+        help: "Whether, after the folds, one network is trained on all rows and kept in place of their ensemble, for the mean of the \
+               epochs that the folds keep [default: false]",
+        takes: Takes::Switch,
+        commands: &["train"],
+        read: |run, it| put(&mut run.refit, it.plain("true or false")),
+        show: |run| run.refit.then_some(true).and_then(some),
         ..USUAL
     },
     OptionRow {
@@ -898,6 +957,14 @@ fn shown_rules(
 /// Returns a value for `config.toml`.
 fn some(value: impl Into<toml::Value>) -> Option<Shown> {
     Some(Shown::Value(value.into()))
+}
+
+/// Returns a seed for `config.toml`: as a text where it is beyond the whole numbers of TOML, which end at 2^63.
+fn shown_seed(seed: Seed) -> Option<Shown> {
+    match i64::try_from(seed.0) {
+        Ok(seed) => some(seed),
+        Err(_) => some(seed.0.to_string()),
+    }
 }
 
 /// Reads a value, unless it stands for none.

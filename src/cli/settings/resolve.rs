@@ -63,10 +63,56 @@ fn check_together(run: &RunConfig) -> Result<()> {
             return refuse(key, format!("nothing is watched; it belongs to {owner}"));
         }
     }
+    if run.members == 0 {
+        return refuse("members", "0, but it must be above 0".to_string());
+    }
+    check_folds(run)?;
     check_split(run)?;
     if !run.init_strict && !matches!(run.start, InitFrom::File(_)) {
         let problem = "it says whether all weights of a file have to fit, and there is no file; give --init FILE.safetensors, or leave it out";
         return refuse("init-strict", problem.to_string());
+    }
+    Ok(())
+}
+
+/// Refuses settings that do not go with folds, or only with folds.
+fn check_folds(run: &RunConfig) -> Result<()> {
+    let refuse = |key: &str, problem: String| Err(Error::setting(run.raw.place(key), problem));
+    if !run.raw.has("folds") {
+        for key in ["folds-repeats", "fold", "refit"] {
+            if run.raw.has(key) {
+                return refuse(key, "it belongs to --folds, which is not given".to_string());
+            }
+        }
+        return Ok(());
+    }
+    if run.folds < 2 {
+        return refuse("folds", format!("{}, but there must be at least 2", run.folds));
+    }
+    if run.folds_repeats == 0 {
+        return refuse("folds-repeats", "0, but it must be above 0".to_string());
+    }
+    let all = u64::from(run.folds) * u64::from(run.folds_repeats);
+    if let Some(fold) = run.fold.filter(|fold| u64::from(*fold) >= all) {
+        return refuse("fold", format!("{fold}, but the {all} folds have the numbers from 0 on"));
+    }
+    if run.fold.is_some() && run.refit {
+        return refuse("refit", "one fold alone has no mean of epochs; leave --fold out".to_string());
+    }
+    if run.members > 1 {
+        let problem = "folds have a network each; give --folds without it, or --folds-repeats for several networks a fold";
+        return refuse("members", problem.to_string());
+    }
+    for key in ["valid", "split-column"] {
+        if run.raw.has(key) {
+            let problem = "the folds are the validation rows; leave one of the two out";
+            return refuse(key, problem.to_string());
+        }
+    }
+    if matches!(run.start, InitFrom::File(_)) {
+        let problem = "the scaling of the model that a file gives was measured on rows of every fold; begin with random weights, or \
+                       leave --folds out";
+        return refuse("init", problem.to_string());
     }
     Ok(())
 }

@@ -87,14 +87,14 @@ pub(crate) fn evaluate(args: &EvaluateArgs) -> Result<Exit> {
     let (input, format) = (TableInput::of(&args.table), args.format.read()?);
     let format = TableFormat { target_file: args.target.clone(), ..format };
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
-    let trained = open_run(&args.run, args.weights.as_deref(), &mut console)?;
-    let reader = input.parts(&trained.preparation.schema, &format)?;
+    let ensemble = open_run(&args.run, args.weights.as_deref(), &mut console)?;
+    let reader = input.parts(&ensemble.first().preparation.schema, &format)?;
     if !reader.notes().is_empty() {
         let notes = with_options(&reader.notes().join("; "));
         console.say("table", &format!("{}: {notes}", input.name()));
     }
     let weighted = reader.has_weights();
-    let predictor = Predictor::on_device(trained, &kind, Some(ROWS))?;
+    let predictor = Predictor::on_device(ensemble, &kind, Some(ROWS))?;
     let (device, reason) = (predictor.device(), predictor.reason());
     let trained = predictor.trained();
     console.say("device", &format!("{device}: {reason}"));

@@ -16,21 +16,34 @@ use serde::Serialize;
 struct InfoLine<'a> {
     event: &'a str,
     loss: String,
+    /// Number of networks whose mean is the prediction.
+    members: usize,
+    /// Parameters of one network.
     parameters: usize,
     preparation: &'a Preprocessing,
 }
 
 pub(crate) fn info(args: &InfoArgs) -> Result<Exit> {
-    let trained = open_run(&args.run, None, &mut Console::stderr())?;
+    let ensemble = open_run(&args.run, None, &mut Console::stderr())?;
+    let (trained, members) = (ensemble.first(), ensemble.members().len());
     let preparation = &trained.preparation;
     let schema = &preparation.schema;
     let summary = trained.model.summary(schema.features.len())?;
     let mut out = Output::new();
     if args.json {
         let (loss, parameters) = (trained.criterion.loss.to_string(), summary.parameters());
-        let line = InfoLine { event: "model", loss, parameters, preparation };
+        let line = InfoLine { event: "model", loss, members, parameters, preparation };
         JsonLines::new(&mut out).line(&line).map_err(failed)?;
     } else {
+        if members > 1 {
+            let each = match ensemble.members().iter().all(|it| it.preparation == *preparation) {
+                true => "each with weights of its own",
+                false => "each with weights and scaling of its own; these are the first one's",
+            };
+            out.line(&format!(
+                "an ensemble of {members} networks, whose mean is the prediction, {each}\n"
+            ))?;
+        }
         out.line(&format!("{summary}\n"))?;
         out.line(&format!(
             "predicts {}, loss {}",

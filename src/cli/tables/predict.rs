@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::ROWS;
 use super::input::{TableInput, at_row, is_pipe};
 use super::odd_rows::OddRows;
-use super::prediction_writer::{CellStyle, PredictionColumns, PredictionWriter};
+use super::prediction_writer::{CellStyle, PredictedRows, PredictionColumns, PredictionWriter};
 use super::prefetch::{Next, Prefetcher};
 use crate::cli::Exit;
 use crate::cli::args::PredictArgs;
@@ -66,10 +66,16 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Exit> {
         check_out("--out", out, &inputs.map(PathBuf::as_path), args.force)?;
     }
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
-    let trained = open_run(&args.run, args.weights.as_deref(), &mut console)?;
+    let ensemble = open_run(&args.run, args.weights.as_deref(), &mut console)?;
+    if args.spread && ensemble.members().len() < 2 {
+        let problem = "one network alone has no spread; give the run of an ensemble, which `wgrad train --members 5` trains";
+        return Err(Error::setting("--spread", problem));
+    }
+    let trained = ensemble.first();
     // The columns are checked before a device is opened, which may take seconds.
     let reader = input.features(&trained.preparation.schema, &format)?;
-    let (header, renamed) = PredictionColumns::of(&trained).header(reader.headers());
+    let columns = |trained| PredictionColumns::of(trained).with_spread(args.spread);
+    let (header, renamed) = columns(trained).header(reader.headers());
     let style = CellStyle::of(&reader);
     if !reader.notes().is_empty() {
         let new = &header[reader.headers().len()..];
@@ -85,8 +91,8 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Exit> {
                 .line(&format!("{source} has a column {wanted} already; the new one is {taken}"));
         }
     }
-    let predictor = Predictor::on_device(trained, &kind, Some(ROWS))?;
-    let told = PredictionColumns::of(predictor.trained());
+    let predictor = Predictor::on_device(ensemble, &kind, Some(ROWS))?;
+    let told = PredictionColumns::of(predictor.trained()).with_spread(args.spread);
     let (device, reason) = (predictor.device(), predictor.reason());
     console.say("device", &format!("{device}: {reason}"));
     let interrupt = Interrupt::listen(args.quiet)?;
@@ -99,7 +105,8 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Exit> {
     // Opened only when the first rows are predicted, so that an error leaves no file.
     let open = || PredictionWriter::open(out, args.json, &header, style);
     let mut odd = OddRows::default();
-    let predict = |chunk: &mut RowChunk| predictions((&predictor, &mut odd), chunk, &input.name());
+    let predict =
+        |chunk: &mut RowChunk| predictions((&predictor, &mut odd), chunk, &input.name(), args.spread);
     let (ended, rows) = run(reader, predict, (open, &told), &interrupt, &mut console)?;
     console.close();
     odd.tell(predictor.trained(), "their predictions are left empty", &mut console);
@@ -127,7 +134,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Exit> {
 /// Reads, predicts and writes at the same time. Returns how it ended, and after how many rows.
 fn run(
     mut reader: FeatureReader,
-    mut predict: impl FnMut(&mut RowChunk) -> Result<(Predictions, Vec<bool>)>,
+    mut predict: impl FnMut(&mut RowChunk) -> Result<PredictedRows>,
     (open, told): (impl FnOnce() -> Result<PredictionWriter>, &PredictionColumns<'_>),
     interrupt: &Interrupt,
     console: &mut Console,
@@ -150,10 +157,10 @@ fn run(
     };
     let mut sink = open()?;
     // A bounded channel, so that a slow disk does not fill the memory with predictions.
-    let (to, from) = sync_channel::<(RowChunk, (Predictions, Vec<bool>), u64)>(WAITING);
+    let (to, from) = sync_channel::<(RowChunk, PredictedRows, u64)>(WAITING);
     let write = move || -> Result<PredictionWriter> {
-        for (chunk, (predictions, skipped), first) in from {
-            sink.write(&chunk, &predictions, told, (first, &skipped))?;
+        for (chunk, predicted, first) in from {
+            sink.write(&chunk, &predicted, told, first)?;
             if sink.closed() {
                 break;
             }
@@ -198,20 +205,27 @@ fn run(
     Ok((ended, rows))
 }
 
-/// Returns predictions for some rows, all of which must be finite, and true for each row that has none.
+/// Returns predictions for some rows, all of which must be finite.
 fn predictions(
     (predictor, odd): (&Predictor, &mut OddRows),
     chunk: &mut RowChunk,
     table: &str,
-) -> Result<(Predictions, Vec<bool>)> {
+    spread: bool,
+) -> Result<PredictedRows> {
     let cells = (chunk.odd.as_slice(), chunk.lines.as_slice());
     let skipped = odd.mend(predictor.trained(), &mut chunk.x, cells, table)?;
     let place = |row, problem| at_row(table, &chunk.lines, row, problem);
     let trained = predictor.trained();
-    trained.check_rows((&chunk.x).into(), place)?;
-    let predictions = predictor.predict(&chunk.x)?;
+    let members = predictor.ensemble().members().iter();
+    members.map(|it| it.check_rows((&chunk.x).into(), &place)).collect::<Result<()>>()?;
+    let (predictions, spread) = if spread {
+        let (predictions, spread) = predictor.predict_with_spread(&chunk.x)?;
+        (predictions, Some(spread))
+    } else {
+        (predictor.predict(&chunk.x)?, None)
+    };
     check_finite((&chunk.x, &chunk.lines), &predictions, &trained.preparation, table)?;
-    Ok((predictions, skipped))
+    Ok(PredictedRows { predictions, spread, skipped })
 }
 
 /// Reports an end in the middle of a table, by the user's wish.

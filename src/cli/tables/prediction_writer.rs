@@ -25,6 +25,32 @@ struct Predicted<'a> {
     row: u64,
     #[serde(flatten)]
     prediction: Prediction<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spread: Option<Spread<'a>>,
+}
+
+/// Standard deviation of the members' predictions, for each number of a row.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Spread<'a> {
+    Number(f64),
+    Columns(Pairs<'a, String>),
+    Labels(Pairs<'a, BinaryColumn>),
+}
+
+/// Predictions for some rows.
+pub(crate) struct PredictedRows {
+    pub(crate) predictions: Predictions,
+    /// Standard deviation of the members' predictions `[rows, columns]`, if it is wished.
+    pub(crate) spread: Option<Vec<f64>>,
+    /// True for each row that has no prediction; empty if all have one.
+    pub(crate) skipped: Vec<bool>,
+}
+
+impl From<Predictions> for PredictedRows {
+    fn from(predictions: Predictions) -> Self {
+        Self { predictions, spread: None, skipped: Vec::new() }
+    }
 }
 
 #[derive(Serialize)]
@@ -100,6 +126,8 @@ pub(crate) struct PredictionColumns<'a> {
     word: &'static str,
     /// Least number that means yes.
     yes: f64,
+    /// True if each column of numbers has another one with the spread over the members of an ensemble.
+    spread: bool,
 }
 
 impl<'a> PredictionColumns<'a> {
@@ -110,7 +138,12 @@ impl<'a> PredictionColumns<'a> {
         let scores = trained.outputs_are_scores();
         let word = if scores { "scores" } else { "probabilities" };
         let yes = if scores { 0.0 } else { 0.5 };
-        Self { target: &schema.target, kind: &schema.kind, columns, word, yes }
+        Self { target: &schema.target, kind: &schema.kind, columns, word, yes, spread: false }
+    }
+
+    /// Adds columns with the spread over the members of an ensemble.
+    pub(crate) fn with_spread(self, spread: bool) -> Self {
+        Self { spread, ..self }
     }
 
     /// Returns the table's columns and the new ones; and those new ones whose names were taken, with the names that they
@@ -129,6 +162,9 @@ impl<'a> PredictionColumns<'a> {
                 }
             }
             TargetKind::Number | TargetKind::Numbers(_) => new.extend_from_slice(&self.columns),
+        }
+        if self.spread {
+            new.extend(self.columns.iter().map(|column| format!("{column}_spread")));
         }
         let mut taken: HashSet<String> = names.iter().map(|name| name.trim().to_string()).collect();
         let mut renamed = vec![];
@@ -151,7 +187,8 @@ impl<'a> PredictionColumns<'a> {
 
     /// Number of columns that are added.
     fn added(&self) -> usize {
-        match self.kind {
+        let spread = if self.spread { self.columns.len() } else { 0 };
+        spread + match self.kind {
             TargetKind::Classes(_) => self.columns.len() + 1,
             TargetKind::Labels(_) => 2 * self.columns.len(),
             TargetKind::Number | TargetKind::Numbers(_) => self.columns.len(),
@@ -277,14 +314,15 @@ impl PredictionWriter {
         Ok(sink)
     }
 
-    /// Writes rows; `first` of them were written before. Rows for which `skipped` is true have no prediction.
+    /// Writes rows; `first` of them were written before.
     pub(crate) fn write(
         &mut self,
         chunk: &RowChunk,
-        predictions: &Predictions,
+        predicted: &PredictedRows,
         told: &PredictionColumns<'_>,
-        (first, skipped): (u64, &[bool]),
+        first: u64,
     ) -> Result<()> {
+        let PredictedRows { predictions, spread, skipped } = predicted;
         // Checked once for all rows, so that writing a row cannot meet another kind.
         let kinds = matches!(
             (predictions, told.kind),
@@ -299,13 +337,16 @@ impl PredictionWriter {
         for (row, record) in chunk.records.iter().enumerate() {
             let values = told.row(predictions, row);
             let skips = skipped.get(row) == Some(&true);
+            let width = told.columns.len();
+            let spread = spread.as_ref().map(|it| &it[row * width..(row + 1) * width]);
             if self.json {
                 let prediction = match skips {
                     true => Prediction::None { predicted: () },
                     false => prediction(told, values),
                 };
                 let row = first + row as u64 + 1;
-                let line = Predicted { event: "predicted", row, prediction };
+                let spread = spread.filter(|_| !skips).map(|it| spread_of(told, it));
+                let line = Predicted { event: "predicted", row, prediction, spread };
                 let line =
                     serde_json::to_vec(&line).map_err(|error| self.to.refused(error.into()))?;
                 self.text.extend(escape_json_controls(line));
@@ -316,6 +357,10 @@ impl PredictionWriter {
                 self.text.push(b'\n');
             } else {
                 push_row(&mut self.text, record, (told, self.style), values);
+                for value in spread.into_iter().flatten() {
+                    push_number(&mut self.text, format_args!("{value:?}"), self.style);
+                }
+                self.text.push(b'\n');
             }
         }
         // One write for a part: single rows would cost a system call each.
@@ -341,7 +386,7 @@ impl PredictionWriter {
     }
 }
 
-/// Appends the cells of a row unchanged, and the new ones.
+/// Appends the cells of a row unchanged, and the predictions.
 fn push_row(
     to: &mut Vec<u8>,
     record: &StringRecord,
@@ -367,7 +412,6 @@ fn push_row(
             }
         }
     }
-    to.push(b'\n');
 }
 
 /// Appends a delimiter and a number.
@@ -410,6 +454,18 @@ fn push_cell(to: &mut Vec<u8>, cell: &str, style: CellStyle) {
     to.push(b'"');
     to.extend_from_slice(cell.replace('"', "\"\"").as_bytes());
     to.push(b'"');
+}
+
+/// Returns a row's spread for programs.
+fn spread_of<'a>(told: &'a PredictionColumns<'_>, values: &'a [f64]) -> Spread<'a> {
+    match told.kind {
+        TargetKind::Classes(classes) => Spread::Columns(Pairs(classes, values)),
+        TargetKind::Labels(labels) => Spread::Labels(Pairs(labels, values)),
+        TargetKind::Number | TargetKind::Numbers(_) => match values {
+            [value] => Spread::Number(*value),
+            _ => Spread::Columns(Pairs(&told.columns, values)),
+        },
+    }
 }
 
 /// Returns a row's prediction for programs.

@@ -40,18 +40,25 @@ pub(crate) struct Overlap {
 
 impl RowDigest {
     pub(crate) fn of(data: &Dataset) -> Self {
+        Self::of_all(&[data])
+    }
+
+    /// Of the rows of several tables with the same inputs.
+    pub(crate) fn of_all(tables: &[&Dataset]) -> Self {
         let mut kept = Vec::new();
-        for_each_row(data.x(), data.columns(), |row, x| {
-            kept.push(checksum(x, data.y(), row));
-            // The smallest are parted from the others now and then, which takes less than sorting all.
-            if kept.len() == 4 * KEPT {
-                kept.select_nth_unstable(KEPT);
-                kept.truncate(KEPT);
-            }
-        });
+        for data in tables {
+            for_each_row(data.x(), data.columns(), |row, x| {
+                kept.push(checksum(x, data.y(), row));
+                // The smallest are parted from the others now and then, which takes less than sorting all.
+                if kept.len() == 4 * KEPT {
+                    kept.select_nth_unstable(KEPT);
+                    kept.truncate(KEPT);
+                }
+            });
+        }
         kept.sort_unstable();
         kept.truncate(KEPT);
-        Self { rows: data.rows() as u64, kept }
+        Self { rows: tables.iter().map(|data| data.rows() as u64).sum(), kept }
     }
 
     /// Looks for rows `[rows, features]` with their targets.

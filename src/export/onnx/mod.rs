@@ -1,6 +1,6 @@
 //! A trained network as an ONNX file, for runtimes in other programs and languages.
 //!
-//! In: a [`TrainedModel`]. Out: one graph of standard operators from raw columns to predictions in their own terms. The
+//! In: a trained network, or an ensemble of several. Out: one graph of standard operators from raw columns to predictions in their own terms. The
 //! same model always gives the same bytes.
 //! Absent on purpose: training, and reading such files.
 
@@ -22,7 +22,7 @@ use crate::data::TargetKind;
 use crate::error::{Error, Result};
 use crate::files::write_file;
 use crate::graph::inference;
-use crate::train::TrainedModel;
+use crate::train::{Ensemble, TrainedModel};
 use builder::{ML_DOMAIN, NodeBuilder};
 use pre_post::{RESERVED, input_names, prepare, tell};
 use proto::{Kind, Model, OperatorSet, StringEntry};
@@ -36,7 +36,7 @@ const IR_VERSION: i64 = 8;
 /// Largest size of a protobuf message, in bytes.
 const MOST_BYTES: usize = i32::MAX as usize;
 
-/// Writes a trained network as an ONNX file, with the operators of [`ONNX_OPSET`]. A crash leaves the old file or the new one.
+/// Writes a trained network as an ONNX file, with the operators of [`ONNX_OPSET`]; an [`Ensemble`] as one graph that gives the mean of its members. A crash leaves the old file or the new one.
 ///
 /// The one input `x`, `[batch, columns]` in f32, or in f64 where a column needs it ([`Preprocessing::double`]), takes the columns as they stand in a table, in the order that the metadata
 /// under `features` gives; the batch may have any number of rows. A model of columns with texts or gaps has an input for each column
@@ -54,9 +54,9 @@ const MOST_BYTES: usize = i32::MAX as usize;
 ///
 /// # Errors
 /// If the file cannot be written, or would exceed the 2 GiB that the format allows.
-pub fn write_onnx(trained: &TrainedModel, path: impl AsRef<Path>) -> Result<()> {
-    let path = path.as_ref();
-    let bytes = onnx_bytes(trained, needs_double(trained)).map_err(|error| match error {
+pub fn write_onnx(trained: impl Into<Ensemble>, path: impl AsRef<Path>) -> Result<()> {
+    let (ensemble, path) = (trained.into(), path.as_ref());
+    let bytes = onnx_bytes(&ensemble, needs_double(&ensemble)).map_err(|error| match error {
         Error::Shape { place, problem } => Error::model_file(path, format!("{place}: {problem}")),
         other => other,
     })?;
@@ -64,19 +64,23 @@ pub fn write_onnx(trained: &TrainedModel, path: impl AsRef<Path>) -> Result<()> 
 }
 
 /// Returns true if a feature column needs an input in double precision.
-pub fn needs_double(trained: &TrainedModel) -> bool {
-    !trained.preparation.double.is_empty()
+pub fn needs_double(trained: impl Into<Ensemble>) -> bool {
+    trained.into().members().iter().any(|it| !it.preparation.double.is_empty())
 }
 
 /// Returns the bytes that [`write_onnx`] writes, with an input in double precision or in single.
 ///
 /// # Errors
 /// If the file would exceed the 2 GiB that the format allows.
-pub fn onnx_bytes(trained: &TrainedModel, double: bool) -> Result<Vec<u8>> {
-    trained.check()?;
+pub fn onnx_bytes(trained: impl Into<Ensemble>, double: bool) -> Result<Vec<u8>> {
+    let ensemble = trained.into();
+    let networks = ensemble.members();
+    networks.iter().try_for_each(TrainedModel::check)?;
+    let trained = ensemble.first();
     let kind = if double { Kind::Double } else { Kind::Float };
     let schema = &trained.preparation.schema;
-    let weights = trained.params.layout().count().saturating_mul(size_of::<f32>());
+    let weights: usize = networks.iter().map(|it| it.params.layout().count()).sum();
+    let weights = weights.saturating_mul(size_of::<f32>());
     let too_large = |bytes: usize| {
         let problem = format!(
             "the weights take {bytes} bytes, but an ONNX file holds at most {MOST_BYTES}; export a smaller network"
@@ -87,13 +91,16 @@ pub fn onnx_bytes(trained: &TrainedModel, double: bool) -> Result<Vec<u8>> {
     if weights > MOST_BYTES {
         return Err(too_large(weights));
     }
-    let network = inference(&trained.model, schema.features.len())?;
     let mut to = NodeBuilder::default();
     // The names of inputs and outputs are promised to users, so no inner value may take them first.
     to.reserve(&RESERVED);
-    let (scaled, inputs) = prepare(&mut to, &trained.preparation, kind);
-    let outputs = ops::forward(&mut to, &network, &trained.params, scaled)?;
-    let results = tell(&mut to, trained, &outputs)?;
+    let (scaled, inputs) = prepare(&mut to, networks, kind);
+    let mut outputs = Vec::with_capacity(networks.len());
+    for (network, scaled) in networks.iter().zip(scaled) {
+        let graph = inference(&network.model, schema.features.len())?;
+        outputs.push(ops::forward(&mut to, &graph, &network.params, scaled)?);
+    }
+    let results = tell(&mut to, networks, &outputs)?;
     let mut metadata =
         vec![entry("features", &schema.read_columns())?, entry("target", &schema.target)?];
     let columns = trained.columns();
@@ -163,8 +170,9 @@ mod tests {
 
     #[test]
     fn every_name_is_given_once_and_before_it_is_used() {
-        let bytes = onnx_bytes(&trained(), false).unwrap();
-        assert_eq!(bytes, onnx_bytes(&trained(), false).unwrap());
+        let trained = Ensemble::from(trained());
+        let bytes = onnx_bytes(&trained, false).unwrap();
+        assert_eq!(bytes, onnx_bytes(&trained, false).unwrap());
         let graph = Model::decode(bytes.as_slice()).unwrap().graph.unwrap();
         let mut known: HashSet<&str> = HashSet::new();
         let given = graph.input.iter().map(|it| &it.name);
@@ -190,7 +198,7 @@ mod tests {
         let mut trained = trained();
         trained.model = Sequential::new().dense(3);
         let place = tempfile::tempdir().unwrap();
-        let said = write_onnx(&trained, place.path().join("m.onnx")).unwrap_err().to_string();
+        let said = write_onnx(trained, place.path().join("m.onnx")).unwrap_err().to_string();
         assert!(said.contains("m.onnx: model: it gives 3 outputs, but the target needs 2; take a model of this target"), "{said}");
         assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
     }

@@ -25,18 +25,21 @@ fn cast(to: &mut NodeBuilder, x: &str, kind: Kind) -> String {
     to.node("Cast", &[x], vec![Attribute::int("to", kind.number().into())])
 }
 
-/// Appends what turns the columns of a table into inputs, and their scaling. Returns the name of the network's input, and the inputs of
-/// the graph.
+/// Appends what turns the columns of a table into inputs, and the scaling of each network. Returns the names of the networks' inputs,
+/// and the inputs of the graph.
 pub(super) fn prepare(
     to: &mut NodeBuilder,
-    preparation: &Preprocessing,
+    networks: &[TrainedModel],
     input: Kind,
-) -> (String, Vec<ValueInfo>) {
+) -> (Vec<String>, Vec<ValueInfo>) {
+    // Columns become inputs in the same way for all networks.
+    let preparation = &networks[0].preparation;
     let schema = &preparation.schema;
     if schema.columns.is_empty() {
         let about = format!("columns as in a table: {}", schema.features.join(", "));
         let info = ValueInfo::rows(INPUT, input, Some(schema.features.len()), about);
-        return (scale(to, preparation, input), vec![info]);
+        let scaled = each_scaling(to, networks, |to, it| scale(to, it, input));
+        return (scaled, vec![info]);
     }
     let (mut parts, mut infos, mut place) = (Vec::new(), Vec::new(), 0);
     for (column, name) in schema.columns.iter().zip(input_names(schema)) {
@@ -64,8 +67,30 @@ pub(super) fn prepare(
     to.at("prepare");
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let all = to.node("Concat", &parts, vec![Attribute::int("axis", 1)]);
-    let scaled = scale_inputs(to, &all, preparation);
-    (cast(to, &scaled, Kind::Float), infos)
+    let scaled = each_scaling(to, networks, |to, preparation| {
+        let scaled = scale_inputs(to, &all, preparation);
+        cast(to, &scaled, Kind::Float)
+    });
+    (scaled, infos)
+}
+
+/// Appends the scaling of each network, once for those that scale alike. Returns the names of its results.
+fn each_scaling(
+    to: &mut NodeBuilder,
+    networks: &[TrainedModel],
+    mut scale: impl FnMut(&mut NodeBuilder, &Preprocessing) -> String,
+) -> Vec<String> {
+    let mut scaled: Vec<String> = Vec::new();
+    for (place, network) in networks.iter().enumerate() {
+        let own = &network.preparation;
+        let earlier = networks[..place].iter().position(|it| it.preparation == *own);
+        let name = match earlier {
+            Some(earlier) => scaled[earlier].clone(),
+            None => scale(to, own),
+        };
+        scaled.push(name);
+    }
+    scaled
 }
 
 /// Returns the names of the graph's inputs for columns of several kinds: those of the columns, unless a result has the name.
@@ -183,60 +208,118 @@ fn scale(to: &mut NodeBuilder, preparation: &Preprocessing, input: Kind) -> Stri
     cast(to, &scaled, Kind::Float)
 }
 
-/// Appends the interpretation of the network's outputs under the loss. Returns the results of the graph.
+/// Appends the interpretation of the networks' outputs under their losses, of several networks their mean. Returns the results of
+/// the graph.
 pub(super) fn tell(
     to: &mut NodeBuilder,
-    trained: &TrainedModel,
-    outputs: &str,
+    networks: &[TrainedModel],
+    outputs: &[String],
 ) -> Result<Vec<ValueInfo>> {
     to.at("tell");
+    let trained = &networks[0];
     let schema = &trained.preparation.schema;
     let (target, columns) = (&schema.target, trained.columns().len());
-    let told = if trained.outputs_are_scores() { SCORES } else { PROBABILITIES };
+    let scores = trained.outputs_are_scores();
+    let told = if scores { SCORES } else { PROBABILITIES };
     let numbers = |about: &str| {
         ValueInfo::rows(told, Kind::Float, Some(columns), format!("the {about} of {target}"))
     };
     match &schema.kind {
         TargetKind::Classes(classes) => {
+            let mut shares = outputs.to_vec();
+            if !scores {
+                let softmax = |it| to.node("Softmax", &[it], vec![Attribute::int("axis", 1)]);
+                shares = outputs.iter().map(String::as_str).map(softmax).collect();
+            }
+            let value = mean(to, &shares, Kind::Float);
             let keep = Attribute::int("keepdims", 0);
             // The largest output is the likeliest class, with or without a softmax.
-            let best = to.node("ArgMax", &[outputs], vec![Attribute::int("axis", 1), keep]);
+            let ranked = if outputs.len() == 1 { &outputs[0] } else { &value };
+            let best = to.node("ArgMax", &[ranked], vec![Attribute::int("axis", 1), keep]);
             let names = to.texts("classes", classes);
             to.push("Gather", &[&names, &best], vec![], LABEL.into());
-            if trained.outputs_are_scores() {
-                to.push("Identity", &[outputs], vec![], SCORES.into());
-            } else {
-                to.push("Softmax", &[outputs], vec![Attribute::int("axis", 1)], told.into());
-            }
+            // The result needs its promised name, which an inner node may not have.
+            to.push("Identity", &[&value], vec![], told.into());
             let about = format!("the likeliest {target}");
             Ok(vec![ValueInfo::rows(LABEL, Kind::Text, None, about), numbers("classes")])
         }
         TargetKind::Labels(labels) => {
+            let mut shares = outputs.to_vec();
+            if !scores {
+                let sigmoid = Expr::input(0).sigmoid().program();
+                let each = outputs.iter().map(|it| evaluate(to, &sigmoid, &[it.as_str().into()]));
+                shares = each.collect::<Result<_>>()?;
+            }
+            let value = mean(to, &shares, Kind::Float);
             // A label is likelier than not if its output is above 0, the logit of one half.
-            let zero = to.scalar(0.0);
-            let holds = to.node("Greater", &[outputs, &zero], vec![]);
+            let (ranked, half) = match outputs {
+                [output] => (output, 0.0),
+                _ => (&value, if scores { 0.0 } else { 0.5 }),
+            };
+            let half = to.scalar(half);
+            let holds = to.node("Greater", &[ranked, &half], vec![]);
             let texts = |at: usize| labels.iter().map(|it| it.values[at].clone()).collect();
             let [no, yes]: [Vec<String>; 2] = [texts(0), texts(1)];
             let (no, yes) = (to.texts("no", &no), to.texts("yes", &yes));
             to.push("Where", &[&holds, &yes, &no], vec![], LABELS.into());
-            let value = if trained.outputs_are_scores() {
-                outputs.into()
-            } else {
-                evaluate(to, &Expr::input(0).sigmoid().program(), &[outputs.into()])?
-            };
-            // The result needs its promised name, which an inner node may not have.
             to.push("Identity", &[&value], vec![], told.into());
             let about = format!("what is likelier of {target}");
             let labels = ValueInfo::rows(LABELS, Kind::Text, Some(columns), about);
             Ok(vec![labels, numbers("labels")])
         }
         TargetKind::Number | TargetKind::Numbers(_) => {
-            let value = in_own_units(to, trained, outputs)?;
+            let each = networks.iter().zip(outputs).map(|(it, out)| in_own_units(to, it, out));
+            let each = each.collect::<Result<Vec<String>>>()?;
+            let mut value = mean(to, &each, Kind::Double);
+            if matches!(trained.criterion.loss, Loss::GaussianNll { .. }) && each.len() > 1 {
+                value = mixture(to, &each, &value, columns);
+            }
             to.push("Identity", &[&value], vec![], PREDICTION.into());
             let about = format!("{target} in its own units");
             Ok(vec![ValueInfo::rows(PREDICTION, Kind::Double, Some(columns), about)])
         }
     }
+}
+
+/// Appends the mean of values `[rows, columns]` of several networks, of one network nothing. Returns its name.
+fn mean(to: &mut NodeBuilder, values: &[String], kind: Kind) -> String {
+    if let [value] = values {
+        return value.clone();
+    }
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    // Runtimes have Mean in single precision only.
+    let sum = to.node("Sum", &values, vec![]);
+    let share = 1.0 / values.len() as f64;
+    let share = match kind {
+        Kind::Double => to.doubles("share", &[share]),
+        _ => to.scalar(share),
+    };
+    to.node("Mul", &[&sum, &share], vec![])
+}
+
+/// Appends the mean and standard deviation of a mixture of normal distributions: `each` has a network's means and deviations
+/// `[rows, columns]` in turn, `center` the mean of them over the networks. Returns the name of the result.
+fn mixture(to: &mut NodeBuilder, each: &[String], center: &str, columns: usize) -> String {
+    let of_mean: Vec<i64> = (0..columns).map(|at| size(at - at % 2)).collect();
+    let of_mean = to.integers(&of_mean);
+    let gather = |to: &mut NodeBuilder, it: &str| {
+        to.node("Gather", &[it, &of_mean], vec![Attribute::int("axis", 1)])
+    };
+    let all_means = gather(to, center);
+    // The variance of a mixture is the mean of the variances plus the variance of the means.
+    let mut variances = Vec::with_capacity(each.len());
+    for value in each {
+        let own_mean = gather(to, value);
+        let apart = to.node("Sub", &[&own_mean, &all_means], vec![]);
+        let apart = to.node("Mul", &[&apart, &apart], vec![]);
+        let own = to.node("Mul", &[value, value], vec![]);
+        variances.push(to.node("Add", &[&own, &apart], vec![]));
+    }
+    let variance = mean(to, &variances, Kind::Double);
+    let deviation = to.node("Sqrt", &[&variance], vec![]);
+    let is_mean: Vec<bool> = (0..columns).map(|at| at % 2 == 0).collect();
+    let is_mean = to.flags("is_mean", &is_mean);
+    to.node("Where", &[&is_mean, center, &deviation], vec![])
 }
 
 /// Appends the conversion of outputs for numbers to the target's units, in f64.

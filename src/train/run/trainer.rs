@@ -688,6 +688,11 @@ impl Trainer {
         first..(first + each).min(self.info.steps_per_epoch)
     }
 
+    /// Returns the warnings with which the next run of [`Self::fit`] begins.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
     /// Returns the description of the run.
     pub fn info(&self) -> &RunInfo {
         &self.info

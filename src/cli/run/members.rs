@@ -1,0 +1,328 @@
+//! `wgrad train --members K`: an ensemble, whose members are trained as runs of their own.
+//!
+//! In: a run's settings. Out: a folder for each member, and in the run's folder the ensemble, its figures, predictions and history.
+//! Absent on purpose: the training of one network.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::folder::{HISTORY, RunFolder};
+use super::folds::{FOLDS, REFIT};
+use super::parts::{
+    Part, PartsSettings, TrainedPart, remove_part, remove_parts, train_parts,
+};
+use super::summary::{FigureSpread, FigureTable};
+use super::train::{Prepared, PreparedNetwork, Verbosity, prepare_with_rows, quoted};
+use super::verdict::{Judge, Verdict};
+use crate::cli::interrupt::Interrupt;
+use crate::cli::open_run::METRICS;
+use crate::cli::output::{Output, failed};
+use crate::cli::settings::{RunConfig, config_text};
+use crate::cli::tables::ROWS;
+use crate::cli::wording::worded;
+use crate::cli::{Exit, Failure};
+use crate::error::{Error, Result};
+use crate::export::{MODEL_FILE, write_ensemble, write_file};
+use crate::report::{Comparisons, Console, Figures, JsonLines, pluralize};
+use crate::train::{
+    Ensemble, EpochStats, Event, Member, Metrics, Predictor, RunInfo, TrainOptions, Warning,
+};
+
+/// Folder of the members in a run folder.
+pub(super) const MEMBERS: &str = "members";
+
+/// End of a run of several members, as `metrics.json` and the last event have it.
+#[derive(Serialize)]
+struct EnsembleOutcome<'a> {
+    members: usize,
+    /// Figures of the ensemble on the validation rows.
+    #[serde(flatten)]
+    figures: Figures,
+    /// Mean of the members' own figures.
+    member_mean: &'a Map<String, Value>,
+    /// Their standard deviation, with one degree of freedom less than there are members.
+    member_std: &'a Map<String, Value>,
+    /// Epoch that each member keeps.
+    epochs: Vec<u64>,
+    /// Seconds of training of all members together.
+    seconds: f64,
+    device: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baselines: Option<&'a Comparisons>,
+    interrupted: bool,
+}
+
+/// The last event.
+#[derive(Serialize)]
+struct Finished<'a> {
+    event: &'static str,
+    run: String,
+    #[serde(flatten)]
+    outcome: &'a EnsembleOutcome<'a>,
+}
+
+/// Trains the members, or goes on with them.
+pub(super) fn train_members(
+    config: &RunConfig,
+    talk: Verbosity,
+    begins: bool,
+) -> Result<Exit, Failure> {
+    let interrupt = Interrupt::listen(talk.quiet)?;
+    // Members that have not begun take the weights of --init, also in a run that goes on.
+    let (prepared, network) = prepare_with_rows(config, true, talk.quiet)?;
+    let Prepared { trainer, config: text, options, warnings, judge, format } = prepared;
+    let info = trainer.info().clone();
+    let warnings = [warnings, trainer.warnings().to_vec()].concat();
+    // The members have devices of their own.
+    drop(trainer);
+    let parts = parts(config, &options, &info, network)?;
+    interrupt.arm();
+    let folder = open_folder(&config.out, &text, begins)?;
+    let mut console = if talk.quiet { Console::quiet() } else { Console::stderr() };
+    format.iter().for_each(|text| console.say("table", text));
+    let shown = introduce(&mut console, (&info, parts.len()), talk, warnings)?;
+    let settings = PartsSettings {
+        word: "member",
+        device: &config.device,
+        checkpoints: config.checkpoints,
+        interrupt: &interrupt,
+        talk,
+    };
+    let (mut console, stopped) = train_parts(&parts, &settings, (console, shown))
+        .map_err(|failure| with_advice(failure, &config.out))?;
+    if stopped {
+        report_interrupted(&mut console, &config.out);
+        return Ok(Exit::Interrupted);
+    }
+    let run = TrainedMembers { parts: &parts, options: &options, info: &info, judge: &judge };
+    run.finish(&folder, config, talk, &mut console)?;
+    Ok(Exit::Done)
+}
+
+/// Returns the members, each with its folder and settings.
+fn parts(
+    config: &RunConfig,
+    options: &TrainOptions,
+    info: &RunInfo,
+    network: PreparedNetwork,
+) -> Result<Vec<Part>> {
+    let PreparedNetwork { data, model, weights } = network;
+    let part = |member: u32| {
+        let folder = config.out.join(MEMBERS).join(member.to_string());
+        let own = config.of_member(member, folder.clone());
+        let options = TrainOptions { seed: own.told().seed, ..options.clone() };
+        let text = config_text(&own, &options, info)?;
+        let member = Member { model: model.clone(), data: data.clone(), options };
+        Ok(Part { folder, config: text, member, weights: weights.clone() })
+    };
+    (0..config.members).map(part).collect()
+}
+
+/// Makes the folder of a run of several networks, or opens that of a run that goes on.
+pub(super) fn open_folder(path: &Path, config: &str, begins: bool) -> Result<RunFolder> {
+    if !begins {
+        let lock = super::folder::lock(path)?;
+        return RunFolder::reopen(path, config, lock);
+    }
+    if path.is_dir() {
+        // Only with --force is there an earlier run. What follows is written as soon as a network is trained, so that a killed run
+        // goes on.
+        let lock = super::folder::lock(path)?;
+        RunFolder::remove_all(path);
+        drop(lock);
+    }
+    [MEMBERS, FOLDS].iter().for_each(|name| remove_parts(&path.join(name)));
+    remove_part(&path.join(REFIT));
+    RunFolder::create(path, config)
+}
+
+/// Describes the run, and shows the warnings of its first network. Returns those, which the others may have too.
+pub(super) fn introduce(
+    console: &mut Console,
+    (info, count): (&RunInfo, usize),
+    talk: Verbosity,
+    warnings: Vec<Warning>,
+) -> Result<HashSet<String>> {
+    console.introduce(info);
+    console.say("run", &format!("{} of these networks", count));
+    let mut json = talk.json.then(|| JsonLines::new(Output::new()));
+    if let Some(json) = &mut json {
+        json.event(&Event::Started(info.clone())).map_err(failed)?;
+    }
+    let mut shown = HashSet::new();
+    for warning in warnings {
+        let event = worded(&Event::Warned(warning)).into_owned();
+        let Event::Warned(warning) = &event else { continue };
+        if shown.insert(warning.to_string()) {
+            console.event(&event);
+            if let Some(json) = &mut json {
+                json.event(&event).map_err(failed)?;
+            }
+        }
+    }
+    Ok(shown)
+}
+
+/// Says how a run goes on whose network failed.
+pub(super) fn with_advice(failure: Failure, run: &Path) -> Failure {
+    let advice = format!("when that is mended, `wgrad resume {}` goes on", quoted(run));
+    let saved = failure.saved.map_or(advice.clone(), |saved| format!("{saved}; {advice}"));
+    Failure { saved: Some(saved), ..failure }
+}
+
+/// Says how a run goes on that the user stopped.
+pub(super) fn report_interrupted(console: &mut Console, run: &Path) {
+    console.line("interrupted; to go on where it stopped, with the results of a run that never did:");
+    console.line(&format!("  wgrad resume {}", quoted(run)));
+}
+
+/// Members that are all trained.
+struct TrainedMembers<'a> {
+    parts: &'a [Part],
+    options: &'a TrainOptions,
+    info: &'a RunInfo,
+    judge: &'a Judge,
+}
+
+impl TrainedMembers<'_> {
+    /// Writes the ensemble and its figures.
+    fn finish(
+        &self,
+        folder: &RunFolder,
+        config: &RunConfig,
+        talk: Verbosity,
+        console: &mut Console,
+    ) -> Result<()> {
+        let read = self.parts.iter().map(|part| TrainedPart::read(&part.folder));
+        let trained = read.collect::<Result<Vec<TrainedPart>>>()?;
+        let figures = FigureTable::of(&trained);
+        let (spread, seconds) = (figures.spread(), figures.sum("seconds"));
+        let epochs: Vec<u64> = trained
+            .iter()
+            .map(|it| it.metrics.get("epoch").and_then(Value::as_u64).unwrap_or(0))
+            .collect();
+        let networks: Vec<_> = trained.into_iter().map(|it| it.trained).collect();
+        let mut warnings: Vec<Warning> = same_weights(&networks).into_iter().collect();
+        let ensemble = Ensemble::new(networks)?;
+        let path = folder.path();
+        write_ensemble(&ensemble, path.join(MODEL_FILE))?;
+        write_history(self.parts, path, "member")?;
+        self.judge.write_digest(path)?;
+        self.judge.write_validation(&ensemble, path)?;
+        let (metrics, verdict) = self.judged(&ensemble, config, &spread)?;
+        warnings.extend(verdict.warning);
+        let outcome = EnsembleOutcome {
+            members: ensemble.members().len(),
+            figures: Figures::new(spread.mean_of("train_loss"), metrics.as_ref()),
+            member_mean: &spread.mean,
+            member_std: &spread.std,
+            epochs,
+            seconds,
+            device: &self.info.device.to_string(),
+            baselines: metrics.is_some().then_some(&verdict.comparisons),
+            interrupted: false,
+        };
+        write_json(&outcome, &path.join(METRICS))?;
+        verdict.lines.iter().for_each(|line| console.say("compare", line));
+        report_warnings(console, talk, warnings)?;
+        for line in spread.lines() {
+            console.say("members", &line);
+        }
+        if talk.json {
+            let run = path.display().to_string();
+            let line = Finished { event: "finished", run, outcome: &outcome };
+            JsonLines::new(Output::new()).line(&line).map_err(failed)?;
+        } else if !talk.quiet {
+            let count = pluralize(ensemble.members().len() as u64, "member");
+            let mut text = format!("{}: ensemble of {count}", path.display());
+            if let Some(metrics) = &metrics {
+                text += &format!("; validated on {metrics}");
+            }
+            Output::new().line(&text)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the ensemble's figures on the validation rows, and compares them with simpler predictions.
+    fn judged(
+        &self,
+        ensemble: &Ensemble,
+        config: &RunConfig,
+        spread: &FigureSpread,
+    ) -> Result<(Option<Metrics>, Verdict)> {
+        let metrics = match &self.parts[0].member.data.valid {
+            Some(valid) => {
+                let predictor = Predictor::on_device(ensemble, &config.device, Some(ROWS))?;
+                Some(predictor.evaluate_as(valid, self.options)?)
+            }
+            None => None,
+        };
+        let kept = EpochStats {
+            epoch: 0,
+            steps: 0,
+            train_loss: spread.mean_of("train_loss").unwrap_or(f64::NAN),
+            valid: metrics.clone(),
+            lr: self.options.lr,
+            seconds: 0.0,
+            samples_per_second: 0.0,
+        };
+        let verdict = self.judge.compare(ensemble.first(), &kept)?;
+        Ok((metrics, verdict))
+    }
+}
+
+/// Shows warnings at the end of a run.
+pub(super) fn report_warnings(
+    console: &mut Console,
+    talk: Verbosity,
+    warnings: Vec<Warning>,
+) -> Result<()> {
+    for warning in warnings {
+        let event = worded(&Event::Warned(warning)).into_owned();
+        console.event(&event);
+        if talk.json {
+            JsonLines::new(Output::new()).event(&event).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns a warning if two members are the same network.
+fn same_weights(networks: &[crate::train::TrainedModel]) -> Option<Warning> {
+    let (first, other) = (0..networks.len()).find_map(|member| {
+        let same = |it: &crate::train::TrainedModel| it.params == networks[member].params;
+        networks[..member].iter().position(same).map(|first| (first, member))
+    })?;
+    let problem = format!(
+        "members {first} and {other} have the same weights: nothing random differs between them, such as initial weights, the order \
+         of rows or dropout, so that the ensemble is no better than one network"
+    );
+    Some(Warning::Noted { problem })
+}
+
+/// Writes the histories of all networks into one table, with the number of the network before each line.
+pub(super) fn write_history(parts: &[Part], folder: &Path, word: &str) -> Result<()> {
+    let mut text = String::new();
+    for (number, part) in parts.iter().enumerate() {
+        let path: PathBuf = part.folder.join(HISTORY);
+        let own = std::fs::read_to_string(&path);
+        let own = own.map_err(|source| Error::file("read", &path, source))?;
+        let mut lines = own.lines();
+        let header = lines.next().unwrap_or_default();
+        if text.is_empty() {
+            text = format!("{word},{header}\n");
+        }
+        lines.for_each(|line| text += &format!("{number},{line}\n"));
+    }
+    write_file(folder.join(HISTORY), text.as_bytes())
+}
+
+/// Writes a JSON object over several lines.
+pub(super) fn write_json(value: &impl Serialize, path: &Path) -> Result<()> {
+    let text = serde_json::to_string_pretty(value);
+    let text = text.map_err(|error| Error::file("write", path, error.into()))?;
+    write_file(path, format!("{text}\n").as_bytes())
+}

@@ -1,0 +1,225 @@
+//! Several networks that one run trains, each in a folder of its own as a run of its own: members of an ensemble, folds.
+//!
+//! In: rows, layers and options of each network, a folder. Out: a run folder for each, which a killed run finds again: networks
+//! that are finished stay, others go on from their checkpoints.
+//! Absent on purpose: what the networks are for, and figures of all of them together.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::checkpoint_files::{all_checkpoint_files, best_file, checkpoint_files};
+use super::folder::{CONFIG, RunFolder, lock};
+use super::parts_report::PartsReport;
+use super::train::{Run, Verbosity};
+use crate::cli::Failure;
+use crate::cli::interrupt::Interrupt;
+use crate::cli::open_run::METRICS;
+use crate::cli::settings::CheckpointSettings;
+use crate::error::{Error, Result};
+use crate::export::{MODEL_FILE, read_checkpoint, read_model};
+use crate::model::Params;
+use crate::report::Console;
+use crate::train::{Checkpoint, DeviceKind, Member, TrainedModel, Trainer, train_members};
+
+/// A network of several.
+pub(super) struct Part {
+    /// Its run folder.
+    pub(super) folder: PathBuf,
+    /// The text of its config.toml, with which `wgrad train` trains it alone.
+    pub(super) config: String,
+    /// Rows, layers and options.
+    pub(super) member: Member,
+    /// Weights to begin with, if they are not random.
+    pub(super) weights: Option<Params>,
+}
+
+/// How several networks are trained.
+pub(super) struct PartsSettings<'a> {
+    /// Word for one network, such as `member`.
+    pub(super) word: &'static str,
+    pub(super) device: &'a DeviceKind,
+    pub(super) checkpoints: CheckpointSettings,
+    pub(super) interrupt: &'a Interrupt,
+    pub(super) talk: Verbosity,
+}
+
+/// Settings that do not change what is computed, and may change from one start of the program to the next.
+const ANYWHERE: [&str; 4] = ["record", "out", "device", "table"];
+
+/// A network that has been trained, as its folder has it.
+pub(super) struct TrainedPart {
+    pub(super) trained: TrainedModel,
+    /// The content of metrics.json.
+    pub(super) metrics: serde_json::Map<String, serde_json::Value>,
+}
+
+impl TrainedPart {
+    /// Reads what a finished network has left.
+    pub(super) fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join(METRICS);
+        let text = fs::read_to_string(&path).map_err(|source| Error::file("read", &path, source))?;
+        let metrics = serde_json::from_str(&text);
+        let metrics =
+            metrics.map_err(|error| Error::model_file(&path, format!("damaged: {error}")))?;
+        Ok(Self { trained: read_model(folder.join(MODEL_FILE))?, metrics })
+    }
+
+}
+
+impl Part {
+    /// Returns true if the network was trained to its end with these settings.
+    pub(super) fn is_finished(&self) -> bool {
+        let config = fs::read_to_string(self.folder.join(CONFIG)).unwrap_or_default();
+        let same = settings_of(&config).is_some_and(|own| Some(own) == settings_of(&self.config));
+        let ended = |part: &TrainedPart| {
+            part.metrics.get("interrupted").and_then(serde_json::Value::as_bool) == Some(false)
+        };
+        same && TrainedPart::read(&self.folder).is_ok_and(|part| ended(&part))
+    }
+
+    /// Returns the newest checkpoint that can be read, and a warning if a newer one cannot: with an older one the same steps are
+    /// done again.
+    fn checkpoint(&self) -> (Option<Checkpoint>, Option<String>) {
+        let mut warning = None;
+        for path in checkpoint_files(&self.folder) {
+            match read_checkpoint(&path) {
+                Ok(checkpoint) => return (Some(checkpoint), warning),
+                Err(error) => {
+                    warning.get_or_insert(format!("{error}; it goes on from an earlier state"));
+                }
+            }
+        }
+        (None, warning)
+    }
+
+    /// Trains the network to its end, from its checkpoint if it has one.
+    fn train(
+        &self,
+        (number, trainer): (usize, &mut Trainer),
+        (settings, report): (&PartsSettings<'_>, &Arc<PartsReport>),
+    ) -> Result<(), Failure> {
+        if settings.interrupt.asked() {
+            return Ok(());
+        }
+        let parent = self.folder.parent().unwrap_or(&self.folder);
+        fs::create_dir_all(parent).map_err(|source| Error::file("create", parent, source))?;
+        let lock = if self.folder.is_dir() { lock(&self.folder)? } else { None };
+        let (checkpoint, warning) = self.checkpoint();
+        warning.iter().for_each(|text| report.tell(number, text));
+        let talk = Verbosity { quiet: true, ..settings.talk };
+        let part = (settings.word, number, Arc::clone(report));
+        let options = &self.member.options;
+        let mut run = if let Some(checkpoint) = checkpoint {
+            let done = (checkpoint.epoch(), checkpoint.step());
+            let best = checkpoint.kept().map(|kept| kept.epoch);
+            trainer.resume(checkpoint)?;
+            let folder = RunFolder::reopen(&self.folder, &self.config, lock)?;
+            delete_best_checkpoint(&self.folder, best)?;
+            let (history, damage) = folder.resume_history(done.0)?;
+            damage.iter().for_each(|text| report.tell(number, text));
+            report.resumes(number, done.0);
+            let mut run = Run::new(folder, history, talk, settings.checkpoints)?.as_part(part);
+            run.resume_after(done, trainer.info().steps_per_epoch, options.epochs);
+            run
+        } else {
+            drop(lock);
+            if let Some(weights) = &self.weights {
+                trainer.set_params(weights)?;
+            }
+            clear(&self.folder);
+            let folder = RunFolder::create(&self.folder, &self.config)?;
+            let history = folder.begin_history()?;
+            Run::new(folder, history, talk, settings.checkpoints)?.as_part(part)
+        };
+        run.drive(trainer, settings.interrupt, options, Vec::new()).map(drop)
+    }
+}
+
+/// Returns the settings of a config.toml that decide what is computed.
+fn settings_of(config: &str) -> Option<toml::Table> {
+    let mut table: toml::Table = config.parse().ok()?;
+    ANYWHERE.iter().for_each(|key| _ = table.remove(*key));
+    (!table.is_empty()).then_some(table)
+}
+
+/// Removes the best epoch's checkpoint, if it is another epoch's than that of the checkpoint to go on from.
+fn delete_best_checkpoint(folder: &Path, best: Option<u32>) -> Result<()> {
+    let path = best_file(folder);
+    let goes = path.exists() && read_checkpoint(&path).map_or(true, |it| Some(it.epoch()) != best);
+    if !goes {
+        return Ok(());
+    }
+    fs::remove_file(&path).map_err(|source| Error::file("replace", path, source))
+}
+
+/// Removes what a network has left that begins anew.
+fn clear(folder: &Path) {
+    for path in all_checkpoint_files(folder) {
+        // A file that cannot be removed is replaced later, or is an error then.
+        let _ = fs::remove_file(path);
+    }
+    RunFolder::remove_files(folder);
+}
+
+/// Removes the folders of networks that an earlier run has left in a folder: those whose names are numbers, and of their files
+/// only those that a run writes.
+pub(super) fn remove_parts(folder: &Path) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries {
+        let name = entry.file_name();
+        if name.to_str().is_some_and(|name| name.parse::<u32>().is_ok()) {
+            remove_part(&entry.path());
+        }
+    }
+    let _ = fs::remove_dir(folder);
+}
+
+/// Removes the folder of a network that an earlier run has left, if nothing else is in it.
+pub(super) fn remove_part(folder: &Path) {
+    clear(folder);
+    // A folder with something in it stays.
+    let _ = fs::remove_dir(folder);
+}
+
+/// Trains all networks that are not finished. Returns the console, and true if the user stopped the program.
+///
+/// # Errors
+/// If a network cannot be trained; the others are trained all the same.
+pub(super) fn train_parts(
+    parts: &[Part],
+    settings: &PartsSettings<'_>,
+    (console, shown): (Console, HashSet<String>),
+) -> Result<(Console, bool), Failure> {
+    let finished: Vec<usize> = (0..parts.len()).filter(|&it| parts[it].is_finished()).collect();
+    let left: Vec<usize> = (0..parts.len()).filter(|it| !finished.contains(it)).collect();
+    let epochs = parts.first().map_or(0, |part| part.member.options.epochs);
+    let counts = (parts.len(), finished.as_slice(), epochs);
+    let report = Arc::new(PartsReport::new(settings.word, console, counts, shown));
+    let members: Vec<Member> = left.iter().map(|&part| parts[part].member.clone()).collect();
+    let results = train_members(&members, settings.device, |place, trainer| {
+        let number = left[place];
+        Ok(parts[number].train((number, trainer), (settings, &report)))
+    })?;
+    let report = Arc::into_inner(report).expect("all threads have ended");
+    let mut console = report.into_console();
+    let mut failed: Vec<(usize, Failure)> = Vec::new();
+    for (&number, result) in left.iter().zip(results) {
+        if let Err(failure) = result.map_err(Failure::from).and_then(|trained| trained) {
+            failed.push((number, failure));
+        }
+    }
+    if failed.is_empty() {
+        return Ok((console, settings.interrupt.asked()));
+    }
+    let word = settings.word;
+    let trained = parts.len() - failed.len();
+    // The first one is the error of the program, so the others are told before.
+    for (number, failure) in &failed[1..] {
+        console.line(&format!("{word} {number}: {failure}"));
+    }
+    let (number, failure) = failed.swap_remove(0);
+    let others = format!("{trained} of {} {word}s are trained", parts.len());
+    Err(failure.of_part(format!("{word} {number}"), &others))
+}

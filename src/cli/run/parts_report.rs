@@ -1,0 +1,125 @@
+//! Reports on several networks that one run trains: a line as each ends, and a bar over all of them.
+//!
+//! In: events of each network, from several threads. Out: lines and a bar on standard error.
+//! Absent on purpose: files; results, which are told when all networks are trained.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::report::{Console, duration};
+use crate::shape::number;
+use crate::train::{Event, Summary, Warning};
+
+/// Shared by the threads that train.
+pub(crate) struct PartsReport {
+    /// Word for one network, such as `member`.
+    word: &'static str,
+    state: Mutex<State>,
+}
+
+struct State {
+    console: Console,
+    /// Epochs that each network has done, with the share of the present one.
+    epochs: Vec<f64>,
+    /// Epochs of a network that does not stop early.
+    all: f64,
+    /// Epochs of all networks that were done when the bar began.
+    begun: f64,
+    ended: usize,
+    /// Warnings that were shown, so that each is shown once.
+    shown: HashSet<String>,
+}
+
+impl PartsReport {
+    /// Begins the bar over `count` networks of so many epochs, `ended` of which have ended before.
+    pub(crate) fn new(
+        word: &'static str,
+        mut console: Console,
+        (count, ended, epochs): (usize, &[usize], u32),
+        shown: HashSet<String>,
+    ) -> Self {
+        let all = f64::from(epochs);
+        let mut done = vec![0.0; count];
+        ended.iter().for_each(|&part| done[part] = all);
+        let begun = done.iter().sum();
+        console.begin_parts(count as u64 * u64::from(epochs));
+        let ended = ended.len();
+        let state = State { console, epochs: done, all, begun, ended, shown };
+        Self { word, state: Mutex::new(state) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says from where a network goes on that was trained in part before.
+    pub(crate) fn resumes(&self, part: usize, epochs: u32) {
+        let mut state = self.state();
+        state.epochs[part] = f64::from(epochs);
+        state.begun += f64::from(epochs);
+        let line = format!("{} {part} goes on after epoch {epochs}", self.word);
+        state.console.line(&line);
+    }
+
+    /// Tells of an event of a network.
+    pub(crate) fn event(&self, part: usize, event: &Event) {
+        let mut state = self.state();
+        match event {
+            Event::Progress(progress) => {
+                let share = progress.step as f64 / progress.steps.max(1) as f64;
+                state.epochs[part] = f64::from(progress.epoch - 1) + share;
+            }
+            Event::Epoch(stats) => state.epochs[part] = f64::from(stats.epoch),
+            Event::Warned(warning) => self.warn(&mut state, part, warning),
+            Event::Finished(summary) => {
+                state.ended += 1;
+                state.epochs[part] = state.all;
+                let text = self.ended_text(&state, part, summary);
+                state.console.line(&text);
+            }
+            Event::Started(_) => {}
+        }
+        let State { epochs, all, begun, ended, console, .. } = &mut *state;
+        let count = epochs.len();
+        let text = format!("{ended}/{count} {}s done", self.word);
+        let sum = epochs.iter().sum();
+        console.parts(&text, (*begun, sum, *all * count as f64));
+    }
+
+    /// Shows a warning, unless another network has shown the same.
+    fn warn(&self, state: &mut State, part: usize, warning: &Warning) {
+        let text = warning.to_string();
+        if !state.shown.contains(&text) {
+            state.console.warn(&format!("{} {part}: {text}", self.word));
+            state.shown.insert(text);
+        }
+    }
+
+    /// Shows a warning about a network.
+    pub(crate) fn tell(&self, part: usize, text: &str) {
+        self.state().console.warn(&format!("{} {part}: {text}", self.word));
+    }
+
+    fn ended_text(&self, state: &State, part: usize, summary: &Summary) -> String {
+        let mut text = format!("{} {part} ({}/{})", self.word, state.ended, state.epochs.len());
+        if let Some(kept) = &summary.kept {
+            text += &format!(
+                ": epoch {} of {}, train loss {}",
+                kept.epoch,
+                summary.epochs,
+                number(kept.train_loss)
+            );
+            if let Some(valid) = &kept.valid {
+                text += &format!("; validated on {valid}");
+            }
+        }
+        text + &format!("; {}", duration(summary.seconds))
+    }
+
+    /// Takes the bar away and returns the console.
+    pub(crate) fn into_console(self) -> Console {
+        let mut state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        state.console.close();
+        state.console
+    }
+}
