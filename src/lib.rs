@@ -32,6 +32,7 @@
 //! | [`model`] | layers, activations, initial weights, parameters by name |
 //! | [`train`] | options, losses, optimizers, schedules, training, metrics, predictions |
 //! | [`export`] | models, checkpoints and weights as files; ONNX |
+//! | `picture` | pictures as SVG, from numbers and names (feature `pictures`) |
 //! | [`report`] | progress on a terminal, JSON lines, tables of figures |
 //! | [`error`] | the one error type |
 //! | [`internals`] | the workshop: expressions, graphs, plans, devices; for those who change this crate or add a device |
@@ -41,6 +42,7 @@
 //! | feature | |
 //! |---|---|
 //! | `gpu` (default) | training and predictions on GPUs, through wgpu; without it, on the CPU alone |
+//! | `pictures` (default) | the module `picture`; no further crates |
 //! | `onnx` (default) | [`export::write_onnx`] |
 //! | `cli` (default) | the program `wgrad`; leave it out in a library: `default-features = false, features = ["gpu"]` |
 //!
@@ -89,6 +91,9 @@ mod files;
 
 #[doc(hidden)]
 pub mod vocabulary;
+
+#[cfg(feature = "pictures")]
+pub mod picture;
 
 #[doc(hidden)]
 pub mod expr;
