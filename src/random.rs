@@ -24,6 +24,8 @@ pub enum Purpose {
     Order(u32),
     /// Values made for tests, examples and benchmarks.
     Synthetic,
+    /// Shuffling a column, to see what it is worth.
+    Permutation,
 }
 
 impl Seed {
@@ -39,6 +41,7 @@ impl Seed {
             Purpose::Init => 1,
             Purpose::Split => 2,
             Purpose::Synthetic => 3,
+            Purpose::Permutation => 4,
             Purpose::Order(epoch) => (1 << 32) | u64::from(epoch),
         };
         let mut rng = ChaCha8Rng::seed_from_u64(self.0);

@@ -7,6 +7,7 @@ mod baseline;
 mod criterion;
 mod embedding_indices;
 mod event;
+pub mod explain;
 mod input_tables;
 mod loss_scale;
 mod members;

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ndarray::Array2;
 
-use super::metrics::{Evaluation, Metrics, StreamingEvaluator};
+use super::metrics::{Evaluation, Metrics, ScoredRows, StreamingEvaluator};
 use super::outputs::Predictions;
 use super::predict::{TrainedModel, eval_plan, load, run_eval};
 use crate::data::{Dataset, Features, LabelledRows, Numbers, TargetKind};
@@ -244,6 +244,17 @@ impl Predictor {
         Ok(Predictions::new(&outputs, &self.trained.preparation, &self.trained.criterion.loss))
     }
 
+    /// Returns rows with their targets and predictions, side by side, from which curves and other figures follow.
+    ///
+    /// # Errors
+    /// As [`Self::predict`].
+    pub fn score(&self, rows: &LabelledRows) -> Result<ScoredRows> {
+        let outputs = self.outputs(&(&rows.x).into())?;
+        let TrainedModel { criterion, preparation, .. } = &self.trained;
+        let targets = (&rows.y, rows.weights.as_deref());
+        Ok(ScoredRows::of(&outputs, targets, preparation, &criterion.loss))
+    }
+
     fn outputs_for(&self, data: &Dataset) -> Result<Vec<f32>> {
         if data.schema() != &self.trained.preparation.schema {
             let problem = "the table's columns or classes are not the model's";
@@ -252,7 +263,8 @@ impl Predictor {
         self.outputs(&data.x().into())
     }
 
-    fn outputs(&self, rows: &Features<'_>) -> Result<Vec<f32>> {
+    /// Returns raw outputs `[rows, outputs]`.
+    pub(super) fn outputs(&self, rows: &Features<'_>) -> Result<Vec<f32>> {
         let columns = self.trained.preparation.schema.features.len();
         // An array with its own number of columns is checked, since its values alone might still be whole rows.
         if let Some(there) = rows.columns().filter(|there| *there != columns) {
