@@ -32,6 +32,7 @@
 //! | [`model`] | layers, activations, initial weights, parameters by name |
 //! | [`train`] | options, losses, optimizers, schedules, training, metrics, predictions |
 //! | [`export`] | models, checkpoints and weights as files; ONNX |
+//! | `picture` | pictures as SVG, from numbers and names (feature `pictures`) |
 //! | [`report`] | progress on a terminal, JSON lines, tables of figures |
 //! | [`error`] | the one error type |
 //! | [`internals`] | the workshop: expressions, graphs, plans, devices; for those who change this crate or add a device |
@@ -41,6 +42,7 @@
 //! | feature | |
 //! |---|---|
 //! | `gpu` (default) | training and predictions on GPUs, through wgpu; without it, on the CPU alone |
+//! | `pictures` (default) | the module `picture`; no further crates |
 //! | `onnx` (default) | [`export::write_onnx`] |
 //! | `cli` (default) | the program `wgrad`; leave it out in a library: `default-features = false, features = ["gpu"]` |
 //!
@@ -90,6 +92,9 @@ mod files;
 #[doc(hidden)]
 pub mod vocabulary;
 
+#[cfg(feature = "pictures")]
+pub mod picture;
+
 #[doc(hidden)]
 pub mod expr;
 
@@ -128,14 +133,16 @@ pub mod prelude {
     pub use crate::data::{Dataset, FeatureScaling, Features, Split, Target, TargetKind, Targets};
     pub use crate::device::DeviceKind;
     pub use crate::error::{Error, Result};
-    pub use crate::export::{read_checkpoint, read_ensemble, read_model, write_checkpoint, write_ensemble, write_model};
+    pub use crate::export::{
+        read_checkpoint, read_ensemble, read_model, write_checkpoint, write_ensemble, write_model,
+    };
     pub use crate::graph::{Loss, Optimizer};
     pub use crate::model::{Activation, CustomLayer, Init, Params, Sequential};
     pub use crate::random::Seed;
     pub use crate::report::Console;
     pub use crate::train::{
-        Ensemble, Event, Metric, Metrics, Predictions, Predictor, ScheduleKind, Summary, TrainOptions,
-        TrainedModel, Trainer,
+        Ensemble, Event, Metric, Metrics, Predictions, Predictor, ScheduleKind, Summary,
+        TrainOptions, TrainedModel, Trainer,
     };
 }
 

@@ -28,6 +28,8 @@ pub enum Purpose {
     Member(u32),
     /// Settings of a trial of a search (from 0).
     Trial(u32),
+    /// Shuffling a column, to see what it is worth.
+    Permutation,
 }
 
 impl Seed {
@@ -53,6 +55,7 @@ impl Seed {
             Purpose::Init => 1,
             Purpose::Split => 2,
             Purpose::Synthetic => 3,
+            Purpose::Permutation => 4,
             Purpose::Order(epoch) => (1 << 32) | u64::from(epoch),
             Purpose::Member(member) => (2 << 32) | u64::from(member),
             Purpose::Trial(trial) => (3 << 32) | u64::from(trial),

@@ -5,13 +5,14 @@
 use std::path::{Path, PathBuf};
 
 /// A file under `src/<m>/`, or `src/<m>.rs`, may name only modules that appear at or before `<m>`.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 17] = [
     "error",
     "shape",
     "random",
     "checksum",
     "files",
     "vocabulary",
+    "picture",
     "expr",
     "data",
     "model",

@@ -66,7 +66,6 @@ fn days(date: [i64; 3], time: [f64; 3]) -> Option<f64> {
 }
 
 /// Writes a date as [`parse`] reads it.
-#[cfg(feature = "cli")]
 pub(super) fn text(days: f64, format: Option<&str>, timed: bool) -> String {
     let [year, month, day, _, _, hour, minute] = parts(days);
     let midnight = days_of(year as i64, month as i64, day as i64) as f64;

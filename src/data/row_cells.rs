@@ -11,9 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use ::csv::StringRecord;
 
 use super::cell::{self, GapMarks, NotNumber, shown};
-#[cfg(feature = "cli")]
-use super::column::index;
-use super::column::{Column, ColumnEncoding, encode_row};
+use super::column::{Column, ColumnEncoding, encode_row, index};
 use super::date;
 use super::header::list;
 use super::schema::Schema;
@@ -21,7 +19,6 @@ use super::schema::Schema;
 use super::table_options::{ColumnRule, TableOptions};
 
 /// Text that stands for the rare ones, which inputs do not tell apart.
-#[cfg(feature = "cli")]
 const POOLED_TEXT: &str = "(rare)";
 /// Examples that are told of each column.
 const EXAMPLES: usize = 3;
@@ -198,7 +195,6 @@ impl Schema {
     }
 
     /// Returns the cells of a table that inputs came from; a text that training did not have is lost in them.
-    #[cfg(feature = "cli")]
     pub(crate) fn cells_of(&self, inputs: &[f64]) -> Vec<String> {
         if self.columns.is_empty() {
             return inputs.iter().map(f64::to_string).collect();
@@ -215,8 +211,7 @@ impl Schema {
 
 impl Column {
     /// Returns the cell that a column's inputs came from; a text that training did not have is lost in them.
-    #[cfg(feature = "cli")]
-    fn cell_of(&self, inputs: &[f64]) -> String {
+    pub(crate) fn cell_of(&self, inputs: &[f64]) -> String {
         let is_gap = |gaps: bool| gaps && inputs.last() == Some(&1.0);
         let first = inputs.first().copied().unwrap_or(f64::NAN);
         let nth = |values: &[String], place: usize| values.get(place).cloned().unwrap_or_default();

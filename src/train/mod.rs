@@ -8,6 +8,7 @@ mod criterion;
 mod embedding_indices;
 mod ensemble;
 mod event;
+pub mod explain;
 mod input_tables;
 mod loss_scale;
 mod member_times;

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ndarray::Array2;
 
-use super::ensemble::Ensemble;
 use super::TrainOptions;
-use super::metrics::{Evaluation, Metrics, StreamingEvaluator};
+use super::ensemble::Ensemble;
+use super::metrics::{Evaluation, Metrics, ScoredRows, StreamingEvaluator};
 use super::outputs::Predictions;
 use super::predict::{TrainedModel, eval_plan, load, run_eval};
 use crate::data::{Dataset, Features, LabelledRows, Numbers, TargetKind};
@@ -81,9 +81,7 @@ impl std::fmt::Debug for Placement {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Cpu(pools) => f.debug_tuple("Cpu").field(pools).finish(),
-            Self::Shared(plans, _) => {
-                f.debug_tuple("Shared").field(plans).finish_non_exhaustive()
-            }
+            Self::Shared(plans, _) => f.debug_tuple("Shared").field(plans).finish_non_exhaustive(),
         }
     }
 }
@@ -298,6 +296,17 @@ impl Predictor {
         Ok(self.predictions(&outputs))
     }
 
+    /// Returns rows with their targets and predictions, side by side, from which curves and other figures follow.
+    ///
+    /// # Errors
+    /// As [`Self::predict`].
+    pub fn score(&self, rows: &LabelledRows) -> Result<ScoredRows> {
+        let outputs = self.outputs(&(&rows.x).into())?;
+        let TrainedModel { criterion, preparation, .. } = self.trained();
+        let targets = (&rows.y, rows.weights.as_deref());
+        Ok(ScoredRows::of(&outputs, targets, preparation, &criterion.loss))
+    }
+
     /// Returns raw outputs for a table's rows.
     pub(super) fn outputs_for(&self, data: &Dataset) -> Result<Vec<f32>> {
         if !data.schema().reads_like(&self.trained().preparation.schema) {
@@ -308,7 +317,7 @@ impl Predictor {
     }
 
     /// Returns raw outputs, of an ensemble those that mean the mean of its members.
-    fn outputs(&self, rows: &Features<'_>) -> Result<Vec<f32>> {
+    pub(super) fn outputs(&self, rows: &Features<'_>) -> Result<Vec<f32>> {
         Ok(self.ensemble.combined(&self.outputs_of_members(rows)?))
     }
 

@@ -155,14 +155,17 @@ pub(super) fn train_folds(
 /// Says how many rows the folds have.
 fn folds_text(drawings: &[Folds]) -> String {
     let sizes = drawings.iter().map(Folds::sizes);
-    let (least, most) =
-        sizes.fold((usize::MAX, 0), |all, it| (all.0.min(it.0), all.1.max(it.1)));
+    let (least, most) = sizes.fold((usize::MAX, 0), |all, it| (all.0.min(it.0), all.1.max(it.1)));
     let rows = match least == most {
         true => pluralize(most as u64, "row"),
         false => format!("{} to {} rows", count(least as u64), count(most as u64)),
     };
     let folds = drawings.first().map_or(0, Folds::count);
-    let drawn = if drawings.len() > 1 { format!(", drawn {} times", drawings.len()) } else { String::new() };
+    let drawn = if drawings.len() > 1 {
+        format!(", drawn {} times", drawings.len())
+    } else {
+        String::new()
+    };
     format!("{folds} of {rows}{drawn}")
 }
 
@@ -181,8 +184,7 @@ fn prepare(config: &RunConfig, quiet: bool) -> Result<PreparedFolds> {
         let (model, options) = (own.model(split)?, own.options(&split.train, None));
         if info.is_none() {
             warnings.extend(config.check_groups(&model, split)?);
-            let trainer =
-                Trainer::new(&model, split, &options, &config.device).map_err(located)?;
+            let trainer = Trainer::new(&model, split, &options, &config.device).map_err(located)?;
             check_precision(options.precision, &trainer.info().device).map_err(located)?;
             warnings.extend_from_slice(trainer.warnings());
             info = Some(trainer.info().clone());
@@ -199,7 +201,9 @@ fn prepare(config: &RunConfig, quiet: bool) -> Result<PreparedFolds> {
         let (model, options) = (own.model(whole)?, own.options(&whole.train, None));
         let advised = |error| match located(error) {
             Error::Setting { name, problem } => {
-                let problem = format!("{problem} (for the network that --refit trains on all rows, without validation rows)");
+                let problem = format!(
+                    "{problem} (for the network that --refit trains on all rows, without validation rows)"
+                );
                 Error::Setting { name, problem }
             }
             other => other,
@@ -216,7 +220,8 @@ fn prepare(config: &RunConfig, quiet: bool) -> Result<PreparedFolds> {
 fn check_same_inputs(splits: &[Split]) -> Result<()> {
     let schema = |split: &Split| -> Schema { split.train.schema().clone() };
     let first = schema(&splits[0]);
-    let Some(other) = splits.iter().position(|split| !first.reads_like(split.train.schema())) else {
+    let Some(other) = splits.iter().position(|split| !first.reads_like(split.train.schema()))
+    else {
         return Ok(());
     };
     let changes = schema(&splits[other]).changes(&first);

@@ -11,9 +11,7 @@ use serde_json::{Map, Value};
 
 use super::folder::{HISTORY, RunFolder};
 use super::folds::{FOLDS, REFIT};
-use super::parts::{
-    Part, PartsSettings, TrainedPart, remove_part, remove_parts, train_parts,
-};
+use super::parts::{Part, PartsSettings, TrainedPart, remove_part, remove_parts, train_parts};
 use super::summary::{FigureSpread, FigureTable};
 use super::train::{Prepared, PreparedNetwork, Verbosity, prepare_with_rows, quoted};
 use super::verdict::{Judge, Verdict};
@@ -175,7 +173,8 @@ pub(super) fn with_advice(failure: Failure, run: &Path) -> Failure {
 
 /// Says how a run goes on that the user stopped.
 pub(super) fn report_interrupted(console: &mut Console, run: &Path) {
-    console.line("interrupted; to go on where it stopped, with the results of a run that never did:");
+    console
+        .line("interrupted; to go on where it stopped, with the results of a run that never did:");
     console.line(&format!("  wgrad resume {}", quoted(run)));
 }
 

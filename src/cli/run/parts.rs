@@ -59,13 +59,13 @@ impl TrainedPart {
     /// Reads what a finished network has left.
     pub(super) fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(METRICS);
-        let text = fs::read_to_string(&path).map_err(|source| Error::file("read", &path, source))?;
+        let text =
+            fs::read_to_string(&path).map_err(|source| Error::file("read", &path, source))?;
         let metrics = serde_json::from_str(&text);
         let metrics =
             metrics.map_err(|error| Error::model_file(&path, format!("damaged: {error}")))?;
         Ok(Self { trained: read_model(folder.join(MODEL_FILE))?, metrics })
     }
-
 }
 
 impl Part {

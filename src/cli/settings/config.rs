@@ -349,7 +349,8 @@ impl RunConfig {
             ..self.options.clone()
         };
         let valid = ValidSource::Share(0.0);
-        let reading = TableOptions { ignore: self.ignored_with_group(), group: None, ..self.reading.clone() };
+        let reading =
+            TableOptions { ignore: self.ignored_with_group(), group: None, ..self.reading.clone() };
         let base = Self { options, valid, reading, out, ..self.clone() };
         Self { folds: 0, folds_repeats: 1, fold: None, refit: false, split_seed: None, ..base }
     }

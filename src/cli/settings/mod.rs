@@ -19,9 +19,7 @@ mod sources;
 mod values;
 
 pub(crate) use arguments::{PlanSettings, ResumeSettings, Settings, TrainSettings};
-pub(crate) use config::{
-    CheckpointSettings, FoldedTable, RunConfig, ValidSource, check_precision,
-};
+pub(crate) use config::{CheckpointSettings, FoldedTable, RunConfig, ValidSource, check_precision};
 pub(crate) use config_file::config_text;
 #[cfg(fuzzing)]
 pub use fuzzing::check_settings;

@@ -97,7 +97,10 @@ fn check_folds(run: &RunConfig) -> Result<()> {
         return refuse("fold", format!("{fold}, but the {all} folds have the numbers from 0 on"));
     }
     if run.fold.is_some() && run.refit {
-        return refuse("refit", "one fold alone has no mean of epochs; leave --fold out".to_string());
+        return refuse(
+            "refit",
+            "one fold alone has no mean of epochs; leave --fold out".to_string(),
+        );
     }
     if run.members > 1 {
         let problem = "folds have a network each; give --folds without it, or --folds-repeats for several networks a fold";

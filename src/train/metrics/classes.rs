@@ -250,7 +250,7 @@ pub struct ClassRows<'a> {
 }
 
 /// Each row's class and probabilities.
-fn rows_of<'a>(
+pub(super) fn rows_of<'a>(
     truth: &'a [u32],
     probabilities: &'a [f64],
 ) -> impl ExactSizeIterator<Item = (usize, &'a [f64])> + 'a {
@@ -359,7 +359,7 @@ impl Bins {
     clippy::cast_sign_loss,
     reason = "between 0 and the number of bins"
 )]
-fn bin_of(confidence: f64, bins: usize) -> usize {
+pub(super) fn bin_of(confidence: f64, bins: usize) -> usize {
     let above = (confidence * bins as f64).ceil().clamp(1.0, bins as f64);
     // NaN, which is reported to whoever predicts it, falls into the first bin.
     (above as usize).saturating_sub(1)

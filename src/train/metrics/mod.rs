@@ -5,6 +5,7 @@
 
 pub mod classes;
 mod compensated_sum;
+pub mod curves;
 mod evaluation;
 mod metric;
 pub mod numbers;
