@@ -179,7 +179,10 @@ impl Loader<'_> {
             |name, bytes| self.buffer(name, bytes, BufferUsages::MAP_READ | BufferUsages::COPY_DST);
         let losses = 4 * WINDOW as u64 * u64::from(members.count);
         let staging = (0..=DEPTH).map(|_| read("losses", losses)).collect();
-        let readback = read("readback", readback_bytes(plan));
+        // Results of many small members come back together.
+        let most = part_bytes(plan).max(readback_bytes(plan));
+        let results = (readback_bytes(plan) * u64::from(members.count)).min(most);
+        let readback = read("readback", results);
         let mut variants = Vec::new();
         let of_train = (Phase::Train, &*buffers, &train_rows);
         let (train, scratch) = self.phase(plan, &members, of_train, &mut variants)?;

@@ -4,13 +4,13 @@
 //! Absent on purpose: which members run together; `device/member_hub.rs` decides that.
 
 use super::GpuDevice;
-use super::encode::{MemberRow, encode_members, member_row};
+use super::encode::{MemberRow, encode_members, map, member_row};
 use super::limits::{MAX_STEPS, STEP_BYTES, UNIFORM_STRIDE};
 use super::load::MEMBER_TABLE_BYTES;
 use super::member_text::{LOG_BITS, MEMBER_ROWS, ROWS_BYTES};
-use crate::device::{MemberDevice, Values};
+use crate::device::{MemberDevice, Values, half};
 use crate::error::{Error, Result};
-use crate::plan::{Phase, Plan, Slot, StepParams, WINDOW};
+use crate::plan::{Element, Phase, Plan, Slot, StepParams, WINDOW};
 use crate::shape::narrow;
 
 /// A member's step parameters, and its losses that nobody has taken.
@@ -85,6 +85,37 @@ impl GpuDevice {
     fn outside(&self, step: u32) -> Error {
         let problem = format!("step {step} of a member lies outside of its window");
         Error::Device { adapter: self.info.name.clone(), problem }
+    }
+
+    /// Copies a slot of some members to the host in one go; the readback buffer has room for all.
+    fn read_at_once(&mut self, members: &[u32], slot: Slot, len: usize) -> Result<Vec<Vec<f32>>> {
+        let loaded = self.loaded()?;
+        let spec = loaded.plan.slot(slot);
+        if !spec.element.is_float() || len > spec.len() {
+            let problem = format!("{} does not hold {len} floats", spec.name);
+            return Err(Error::Device { adapter: self.info.name.clone(), problem });
+        }
+        let half = spec.element == Element::F16;
+        let bytes = spec.element.bytes(len).next_multiple_of(4);
+        let mut encoder =
+            self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        for (place, &member) in (0..).zip(members) {
+            let (buffer, start) = loaded.place(slot, member);
+            encoder.copy_buffer_to_buffer(buffer, start, &loaded.readback, place * bytes, bytes);
+        }
+        let index = self.queue.submit([encoder.finish()]);
+        let all = bytes * members.len() as u64;
+        let mapped = map(&loaded.readback, all);
+        self.wait(Some(index))?;
+        let values: Vec<f32> = if half {
+            let halves: Vec<u16> = self.collect(&loaded.readback, all, &mapped)?;
+            halves.into_iter().map(half::value).collect()
+        } else {
+            self.collect(&loaded.readback, all, &mapped)?
+        };
+        // Halves come in whole words, so there may be one too many of each member.
+        let each = values.len() / members.len();
+        Ok(values.chunks_exact(each.max(1)).map(|it| it[..len].to_vec()).collect())
     }
 
     /// Runs as many steps as one table holds.
@@ -173,6 +204,20 @@ impl MemberDevice for GpuDevice {
     }
 
     fn read_members(&mut self, members: &[u32], slot: Slot, len: usize) -> Result<Vec<Vec<f32>>> {
-        members.iter().map(|&member| self.read_for(member, slot, len)).collect()
+        while !self.flight.waiting.is_empty() {
+            self.land()?;
+        }
+        let loaded = self.loaded()?;
+        let bytes = loaded.plan.slot(slot).element.bytes(len).next_multiple_of(4);
+        let at_once = usize::try_from(loaded.readback.size() / bytes.max(1)).unwrap_or(usize::MAX);
+        // A result that fills the buffer by itself comes in parts.
+        if at_once < 2 {
+            return members.iter().map(|&member| self.read_for(member, slot, len)).collect();
+        }
+        let mut results = Vec::with_capacity(members.len());
+        for some in members.chunks(at_once) {
+            results.extend(self.read_at_once(some, slot, len)?);
+        }
+        Ok(results)
     }
 }
