@@ -128,14 +128,16 @@ pub mod prelude {
     pub use crate::data::{Dataset, FeatureScaling, Features, Split, Target, TargetKind, Targets};
     pub use crate::device::DeviceKind;
     pub use crate::error::{Error, Result};
-    pub use crate::export::{read_checkpoint, read_ensemble, read_model, write_checkpoint, write_ensemble, write_model};
+    pub use crate::export::{
+        read_checkpoint, read_ensemble, read_model, write_checkpoint, write_ensemble, write_model,
+    };
     pub use crate::graph::{Loss, Optimizer};
     pub use crate::model::{Activation, CustomLayer, Init, Params, Sequential};
     pub use crate::random::Seed;
     pub use crate::report::Console;
     pub use crate::train::{
-        Ensemble, Event, Metric, Metrics, Predictions, Predictor, ScheduleKind, Summary, TrainOptions,
-        TrainedModel, Trainer,
+        Ensemble, Event, Metric, Metrics, Predictions, Predictor, ScheduleKind, Summary,
+        TrainOptions, TrainedModel, Trainer,
     };
 }
 

@@ -70,11 +70,13 @@ impl Dataset {
     /// too few for it to be in the training rows of every fold, or a group larger than two folds.
     pub fn folds(&self, count: u32, groups: Option<&[u32]>, seed: Seed) -> Result<Folds> {
         if count < 2 {
-            let problem = format!("{count}, but there must be at least 2, so that each has rows to train on");
+            let problem =
+                format!("{count}, but there must be at least 2, so that each has rows to train on");
             return Err(Error::setting("folds", problem));
         }
         if count as usize > self.rows() {
-            let problem = format!("{count} folds of {} rows; take at most as many as rows", self.rows());
+            let problem =
+                format!("{count} folds of {} rows; take at most as many as rows", self.rows());
             return Err(Error::setting("folds", problem));
         }
         self.check_classes(count)?;
@@ -142,12 +144,7 @@ impl Dataset {
         folds
     }
 
-    fn folds_of_groups(
-        &self,
-        count: u32,
-        groups: &[u32],
-        random: &mut Random,
-    ) -> Result<Vec<u32>> {
+    fn folds_of_groups(&self, count: u32, groups: &[u32], random: &mut Random) -> Result<Vec<u32>> {
         let refuse = |problem: String| Err(Error::table(self.source(), problem));
         if groups.len() != self.rows() {
             let (rows, there) = (self.rows(), groups.len());
@@ -258,7 +255,8 @@ mod tests {
 
     #[test]
     fn every_fold_has_its_part_of_each_class_and_every_row_is_held_out_once() {
-        let y: Vec<u32> = (0..103).map(|row| u32::from(row % 10 == 0) + u32::from(row % 4 == 0)).collect();
+        let y: Vec<u32> =
+            (0..103).map(|row| u32::from(row % 10 == 0) + u32::from(row % 4 == 0)).collect();
         let data = dataset(y.clone());
         let folds = data.folds(5, None, Seed(4)).unwrap();
         for class in 0..3 {
@@ -284,7 +282,8 @@ mod tests {
         assert_eq!(counts(&folds, |row| y[row] == 0), [15; 4]);
         assert_eq!(folds.sizes(), (30, 30));
         // A fold for each group, however unequal.
-        let unequal: Vec<u32> = (0..120).map(|row| if row < 90 { 0 } else { row % 2 + 1 }).collect();
+        let unequal: Vec<u32> =
+            (0..120).map(|row| if row < 90 { 0 } else { row % 2 + 1 }).collect();
         let numbers = dataset(vec![0.5; 120]);
         assert_eq!(numbers.folds(3, Some(&unequal), Seed(0)).unwrap().sizes(), (15, 90));
     }
@@ -301,9 +300,14 @@ mod tests {
         assert!(said(&numbers, 3, Some(&groups)).contains("3 folds of 2 groups"));
         let large: Vec<u32> = (0..10).map(|row| if row < 7 { 0 } else { row }).collect();
         let told = said(&numbers, 3, Some(&large));
-        assert!(told.contains("the group of row 1 has 7 of 10 rows") || told.contains("folds"), "{told}");
+        assert!(
+            told.contains("the group of row 1 has 7 of 10 rows") || told.contains("folds"),
+            "{told}"
+        );
         let classes = dataset(vec![0_u32, 0, 0, 0, 0, 0, 0, 1, 1, 0]);
-        assert!(said(&classes, 3, None).contains("`1` has 2 of these rows, fewer than the 3 folds"));
+        assert!(
+            said(&classes, 3, None).contains("`1` has 2 of these rows, fewer than the 3 folds")
+        );
         let groups = [0, 1, 2, 3, 4, 5, 6, 7, 7, 8];
         assert!(said(&classes, 2, Some(&groups)).contains("all rows of the class `1`"));
     }

@@ -15,9 +15,7 @@ use std::path::Path;
 pub use checkpoint::{read_checkpoint, write_checkpoint};
 #[cfg(feature = "onnx")]
 pub use onnx::{ONNX_OPSET, needs_double, onnx_bytes, write_onnx};
-pub use safetensors::{
-    read_ensemble, read_model, read_preparation, write_ensemble, write_model,
-};
+pub use safetensors::{read_ensemble, read_model, read_preparation, write_ensemble, write_model};
 pub use weights::{read_fitting_weights, read_weights};
 
 use crate::error::{Error, Result};

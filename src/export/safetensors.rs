@@ -200,7 +200,8 @@ pub fn read_ensemble(path: impl AsRef<Path>) -> Result<Ensemble> {
         return Err(damaged(format!("`{name}` is of no member")));
     }
     let member = |(place, about): (usize, NetworkHeader)| {
-        let of_member = |problem| if alone { problem } else { format!("member {place}: {problem}") };
+        let of_member =
+            |problem| if alone { problem } else { format!("member {place}: {problem}") };
         let damaged = |problem: String| damaged(of_member(problem));
         let NetworkHeader { model, loss, reduction, class_weights, preparation } = about;
         let criterion = Criterion { loss, reduction, class_weights };
@@ -380,11 +381,13 @@ mod tests {
         assert_eq!(back, ensemble());
         write_ensemble(&back, &b).unwrap();
         assert_eq!(std::fs::read(&a).unwrap(), std::fs::read(&b).unwrap());
-        for said in [
-            read_model(&a).unwrap_err().to_string(),
-            read_preparation(&a).unwrap_err().to_string(),
-        ] {
-            assert!(said.contains("an ensemble of 3 networks") && said.contains("members/0"), "{said}");
+        for said in
+            [read_model(&a).unwrap_err().to_string(), read_preparation(&a).unwrap_err().to_string()]
+        {
+            assert!(
+                said.contains("an ensemble of 3 networks") && said.contains("members/0"),
+                "{said}"
+            );
         }
         // One network is written as by itself.
         let one = Ensemble::new(vec![trained()]).unwrap();

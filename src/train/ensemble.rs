@@ -4,11 +4,11 @@
 //! the mean, so that predictions and figures come from them as from those of one network; and the spread of the members.
 //! Absent on purpose: devices, which `predictor.rs` knows; training.
 
+use super::TrainOptions;
 use super::metrics::Metrics;
 use super::outputs::Predictions;
 use super::predict::TrainedModel;
 use super::predictor::Predictor;
-use super::TrainOptions;
 use crate::data::{Dataset, TargetKind, Targets, list};
 use crate::error::{Error, Result};
 use crate::graph::{ClassLoss, Loss};
@@ -78,14 +78,19 @@ impl Ensemble {
             let schema = &member.preparation.schema;
             let mut problems = own.differences(schema);
             if problems.is_empty() && !own.reads_like(schema) {
-                problems.push("texts, stand-ins for gaps or the form of columns differ".to_string());
+                problems
+                    .push("texts, stand-ins for gaps or the form of columns differ".to_string());
             }
             if problems.is_empty() && first.columns() != member.columns() {
                 let columns = |trained: &TrainedModel| {
                     let columns = trained.columns();
                     list(&columns.iter().map(|(_, told)| told.as_str()).collect::<Vec<_>>())
                 };
-                problems.push(format!("it predicts {} and not {}", columns(member), columns(first)));
+                problems.push(format!(
+                    "it predicts {} and not {}",
+                    columns(member),
+                    columns(first)
+                ));
             }
             if !problems.is_empty() {
                 let problem = format!(
@@ -240,11 +245,7 @@ impl OutputTable {
     }
 
     /// Returns the usual figures of all rows, and those that options ask for.
-    pub fn metrics(
-        &self,
-        targets: (&Targets, Option<&[f64]>),
-        options: &TrainOptions,
-    ) -> Metrics {
+    pub fn metrics(&self, targets: (&Targets, Option<&[f64]>), options: &TrainOptions) -> Metrics {
         let TrainedModel { criterion, preparation, .. } = &self.network;
         let metrics = Metrics::under(criterion, &self.outputs, targets, preparation);
         let others = options.others();
@@ -333,7 +334,10 @@ mod tests {
         let each = values(ensemble.members(), &outputs);
         for (at, &got) in got.iter().enumerate() {
             let want = want(&each, at);
-            assert!((got - want).abs() <= 2e-6 * (1.0 + want.abs()), "{loss} at {at}: {got} {want}");
+            assert!(
+                (got - want).abs() <= 2e-6 * (1.0 + want.abs()),
+                "{loss} at {at}: {got} {want}"
+            );
         }
     }
 

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ndarray::Array2;
 
-use super::ensemble::Ensemble;
 use super::TrainOptions;
+use super::ensemble::Ensemble;
 use super::metrics::{Evaluation, Metrics, StreamingEvaluator};
 use super::outputs::Predictions;
 use super::predict::{TrainedModel, eval_plan, load, run_eval};
@@ -81,9 +81,7 @@ impl std::fmt::Debug for Placement {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Cpu(pools) => f.debug_tuple("Cpu").field(pools).finish(),
-            Self::Shared(plans, _) => {
-                f.debug_tuple("Shared").field(plans).finish_non_exhaustive()
-            }
+            Self::Shared(plans, _) => f.debug_tuple("Shared").field(plans).finish_non_exhaustive(),
         }
     }
 }

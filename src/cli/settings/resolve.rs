@@ -97,7 +97,10 @@ fn check_folds(run: &RunConfig) -> Result<()> {
         return refuse("fold", format!("{fold}, but the {all} folds have the numbers from 0 on"));
     }
     if run.fold.is_some() && run.refit {
-        return refuse("refit", "one fold alone has no mean of epochs; leave --fold out".to_string());
+        return refuse(
+            "refit",
+            "one fold alone has no mean of epochs; leave --fold out".to_string(),
+        );
     }
     if run.members > 1 {
         let problem = "folds have a network each; give --folds without it, or --folds-repeats for several networks a fold";
@@ -311,7 +314,7 @@ mod tests {
     #[test]
     fn impossible_values_name_their_option() {
         assert_eq!(refused(&[("lr", "-1")]), "--lr: -1, but it must be above 0");
-        assert_eq!(refused(&[("lr", "fast")]), "--lr: \"fast\" is not a number");
+        assert_eq!(refused(&[("lr", "fast")]), "--lr: \"fast\" is not a number, or auto");
         assert_eq!(refused(&[("epochs", "-3")]), "--epochs: \"-3\" is not a whole number above 0");
         assert_eq!(
             refused(&[("device-memory", "0")]),

@@ -105,8 +105,9 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Exit> {
     // Opened only when the first rows are predicted, so that an error leaves no file.
     let open = || PredictionWriter::open(out, args.json, &header, style);
     let mut odd = OddRows::default();
-    let predict =
-        |chunk: &mut RowChunk| predictions((&predictor, &mut odd), chunk, &input.name(), args.spread);
+    let predict = |chunk: &mut RowChunk| {
+        predictions((&predictor, &mut odd), chunk, &input.name(), args.spread)
+    };
     let (ended, rows) = run(reader, predict, (open, &told), &interrupt, &mut console)?;
     console.close();
     odd.tell(predictor.trained(), "their predictions are left empty", &mut console);

@@ -188,11 +188,12 @@ impl<'a> PredictionColumns<'a> {
     /// Number of columns that are added.
     fn added(&self) -> usize {
         let spread = if self.spread { self.columns.len() } else { 0 };
-        spread + match self.kind {
-            TargetKind::Classes(_) => self.columns.len() + 1,
-            TargetKind::Labels(_) => 2 * self.columns.len(),
-            TargetKind::Number | TargetKind::Numbers(_) => self.columns.len(),
-        }
+        spread
+            + match self.kind {
+                TargetKind::Classes(_) => self.columns.len() + 1,
+                TargetKind::Labels(_) => 2 * self.columns.len(),
+                TargetKind::Number | TargetKind::Numbers(_) => self.columns.len(),
+            }
     }
 
     /// Returns the label's text for a number.
