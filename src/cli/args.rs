@@ -7,7 +7,10 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use super::settings::{PlanSettings, ResumeSettings, TrainSettings, table_format};
+use super::run::Search;
+use super::settings::{
+    FindLrSettings, PlanSettings, ResumeSettings, SweepSettings, TrainSettings, table_format,
+};
 use crate::data::TableFormat;
 use crate::error::Result;
 
@@ -36,6 +39,15 @@ and metrics with their arguments.
 Example:
   wgrad train houses.csv --target price --hidden 256,256 --activation silu \\
       --epochs 100 --lr 3e-3 --schedule one-cycle --warmup 2";
+
+const SWEEP_LONG: &str = "\
+Example of a file for --config:
+  epochs = 20
+  lr = { log = [1e-4, 1e-1] }
+  dropout = { linear = [0, 0.5] }
+  batch-size = { integer = [16, 128] }
+  optimizer = [\"adamw\", \"sgd(momentum=0.9)\"]
+  hidden = [[64], [128, 64]]";
 
 /// Trains multi-layer perceptrons on any GPU that wgpu reaches, and on the CPU.
 #[derive(Debug, Parser)]
@@ -130,6 +142,28 @@ pub enum Verb {
         after_long_help = ""
     )]
     Plan(Box<PlanArgs>),
+    /// Try many settings and leave the best run
+    ///
+    /// The file of --config has ranges of settings, such as lr = { log = [1e-4, 1e-1] }. Each trial has a run folder of its own in
+    /// the sweep's folder, and a row in its sweep.csv; `wgrad resume` goes on with a sweep that was stopped.
+    #[command(
+        disable_help_flag = true,
+        override_usage = "wgrad sweep TABLE --target COLUMN --config FILE.toml [OPTIONS]",
+        after_help = "`wgrad sweep --help` shows all options.",
+        after_long_help = SWEEP_LONG
+    )]
+    Sweep(Box<SweepArgs>),
+    /// Try learning rates for a few steps each, and suggest one
+    ///
+    /// Every rate trains from the same weights on the same batches, and the losses that they come to are shown.
+    #[command(
+        name = "find-lr",
+        disable_help_flag = true,
+        override_usage = "wgrad find-lr TABLE --target COLUMN [OPTIONS]",
+        after_help = "`wgrad find-lr --help` shows all options.",
+        after_long_help = ""
+    )]
+    FindLr(Box<FindLrArgs>),
     /// Print every name that options take, with its formula
     ///
     /// Layers, activations, losses, optimizers, schedules, schemes and metrics with parameters and sources, in Markdown.
@@ -151,6 +185,8 @@ impl Verb {
             Self::Cache(args) => args.json,
             Self::Verify(args) => args.json,
             Self::Bench(args) => args.json,
+            Self::FindLr(args) => args.json,
+            Self::Sweep(args) => args.json,
             Self::Plan(_) | Self::Vocabulary => false,
         }
     }
@@ -195,6 +231,71 @@ pub struct ResumeArgs {
     /// No progress and no result, only errors
     #[arg(long)]
     pub quiet: bool,
+}
+
+/// `wgrad sweep`
+#[derive(Debug, Args)]
+pub struct SweepArgs {
+    /// The settings of all trials.
+    #[command(flatten)]
+    pub settings: SweepSettings,
+    /// Number of trials [default: 20]
+    #[arg(long, value_name = "COUNT", help_heading = "Search")]
+    pub trials: Option<u32>,
+    /// random, grid or halving: how settings are chosen
+    ///
+    /// random draws them, grid takes all combinations, and halving draws them and goes on with the best third for three times the
+    /// epochs, again and again until --epochs.
+    #[arg(
+        long,
+        value_name = "NAME",
+        help_heading = "Search",
+        value_enum,
+        default_value = "random",
+        hide_possible_values = true
+    )]
+    pub search: Search,
+    /// Replace the files of an earlier sweep in the folder
+    #[arg(long, help_heading = "Output", hide_short_help = true)]
+    pub force: bool,
+    /// One JSON object per event on stdout
+    #[arg(long, help_heading = "Output", hide_short_help = true)]
+    pub json: bool,
+    /// No progress and no result, only errors
+    #[arg(long, help_heading = "Output", hide_short_help = true)]
+    pub quiet: bool,
+    /// Print the usual options with -h, all with --help
+    #[arg(short, long, action = ArgAction::Help, help_heading = "Output")]
+    pub help: Option<bool>,
+}
+
+/// `wgrad find-lr`
+#[derive(Debug, Args)]
+pub struct FindLrArgs {
+    /// The settings.
+    #[command(flatten)]
+    pub settings: FindLrSettings,
+    /// Lowest rate
+    #[arg(long, value_name = "RATE", help_heading = "Rates", default_value_t = 1e-6)]
+    pub from: f64,
+    /// Highest rate
+    #[arg(long, value_name = "RATE", help_heading = "Rates", default_value_t = 1.0)]
+    pub to: f64,
+    /// Number of rates
+    #[arg(long, value_name = "COUNT", help_heading = "Rates", default_value_t = 25)]
+    pub rates: usize,
+    /// Steps of training at each rate
+    #[arg(long, value_name = "COUNT", help_heading = "Rates", default_value_t = 100)]
+    pub steps: usize,
+    /// One JSON object per rate on stdout
+    #[arg(long, help_heading = "Output", hide_short_help = true)]
+    pub json: bool,
+    /// No progress, only the rates
+    #[arg(long, help_heading = "Output", hide_short_help = true)]
+    pub quiet: bool,
+    /// Print the usual options with -h, all with --help
+    #[arg(short, long, action = ArgAction::Help, help_heading = "Output")]
+    pub help: Option<bool>,
 }
 
 /// `wgrad plan`
@@ -543,7 +644,7 @@ mod tests {
     fn help_texts_fit_a_terminal_and_differ() {
         let cli = Cli::command();
         let commands: Vec<&str> = cli.get_subcommands().map(clap::Command::get_name).collect();
-        assert_eq!(commands.len(), 13);
+        assert_eq!(commands.len(), 15);
         for command in commands.iter().chain(&[""]) {
             let [brief, long] = help(command);
             assert!(brief.lines().count() < 40, "{brief}");

@@ -132,6 +132,8 @@ fn done(cli: Cli) -> Result<Exit, Failure> {
         Verb::Verify(args) => Ok(devices::verify(&args)?),
         Verb::Bench(args) => Ok(devices::bench(&args)?),
         Verb::Plan(args) => Ok(run::plan(&args)?),
+        Verb::Sweep(args) => run::sweep(&args),
+        Verb::FindLr(args) => Ok(run::find_lr(&args)?),
         Verb::Vocabulary => Ok(vocabulary()?),
     }
 }

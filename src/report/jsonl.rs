@@ -22,8 +22,8 @@ pub struct JsonLines<W> {
     out: W,
     /// The run folder, named in the last event.
     run: Option<String>,
-    /// Network of several that the events are of: a word such as `member`, and its number.
-    part: Option<(&'static str, usize)>,
+    /// Network of several that the events are of: words such as `member`, and numbers.
+    part: Vec<(&'static str, usize)>,
     progressed: Option<Instant>,
 }
 
@@ -113,13 +113,13 @@ struct EndedRecord<'a> {
 impl<W: Write> JsonLines<W> {
     /// Writes to `out`.
     pub fn new(out: W) -> Self {
-        Self { out, run: None, part: None, progressed: None }
+        Self { out, run: None, part: Vec::new(), progressed: None }
     }
 
     /// Adds to each event the network of several that it is of, such as `"member":3`.
     #[must_use]
-    pub fn of_part(self, word: &'static str, number: usize) -> Self {
-        Self { part: Some((word, number)), ..self }
+    pub fn of_part(self, part: Vec<(&'static str, usize)>) -> Self {
+        Self { part, ..self }
     }
 
     /// Names the run folder in the last event.
@@ -181,8 +181,8 @@ impl<W: Write> JsonLines<W> {
     /// If `out` does not take it.
     pub fn line(&mut self, value: &impl Serialize) -> io::Result<()> {
         let mut line = serde_json::to_vec(value)?;
-        if let Some((word, number)) = self.part {
-            insert_part(&mut line, word, number);
+        if !self.part.is_empty() {
+            insert_part(&mut line, &self.part);
         }
         line.push(b'\n');
         let line = escape_json_controls(line);
@@ -265,12 +265,14 @@ impl<W: Write> JsonLines<W> {
 }
 
 /// Inserts the number of a network behind the name of a line's event, which comes first.
-fn insert_part(line: &mut Vec<u8>, word: &str, number: usize) {
+fn insert_part(line: &mut Vec<u8>, part: &[(&'static str, usize)]) {
     const FIRST: &[u8] = b"{\"event\":\"";
     let name = line.strip_prefix(FIRST).and_then(|rest| rest.iter().position(|&it| it == b'"'));
     if let Some(name) = name {
         let place = FIRST.len() + name + 1;
-        line.splice(place..place, format!(",\"{word}\":{number}").into_bytes());
+        let part: String =
+            part.iter().map(|(word, number)| format!(",\"{word}\":{number}")).collect();
+        line.splice(place..place, part.into_bytes());
     }
 }
 
@@ -282,10 +284,13 @@ mod tests {
     #[test]
     fn events_of_one_of_several_networks_name_it() {
         let mut out = Vec::new();
-        let mut json = JsonLines::new(&mut out).of_part("member", 3);
+        let mut json = JsonLines::new(&mut out).of_part(vec![("trial", 4), ("fold", 3)]);
         json.error("wrong", 2).unwrap();
         let text = String::from_utf8(out).unwrap();
-        assert_eq!(text, "{\"event\":\"error\",\"member\":3,\"message\":\"wrong\",\"code\":2}\n");
+        assert_eq!(
+            text,
+            "{\"event\":\"error\",\"trial\":4,\"fold\":3,\"message\":\"wrong\",\"code\":2}\n"
+        );
     }
 
     #[test]

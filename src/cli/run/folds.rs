@@ -15,8 +15,9 @@ use super::members::{
 };
 use super::out_of_fold::OutOfFold;
 use super::parts::{Part, PartsSettings, TrainedPart, train_parts};
+use super::parts_report::PartPlace;
 use super::summary::FigureTable;
-use super::train::Verbosity;
+use super::train::{Verbosity, found_rate};
 use crate::cli::interrupt::Interrupt;
 use crate::cli::open_run::{METRICS, TRAINING_ROWS};
 use crate::cli::output::{Output, failed};
@@ -40,7 +41,7 @@ struct FoldsOutcome<'a> {
     folds: u32,
     #[serde(skip_serializing_if = "is_one")]
     repeats: u32,
-    /// Figures of the out-of-fold predictions of all rows.
+    /// Figures of the out-of-fold predictions of all rows; of several drawings their mean.
     #[serde(flatten)]
     figures: Figures,
     /// Mean of the folds' own figures.
@@ -109,21 +110,23 @@ pub(super) fn train_folds(
     console.say("folds", &folds_text(&table.folds));
     let settings = PartsSettings {
         word: "fold",
+        on_end: &|_| Ok(()),
         device: &config.device,
         checkpoints: config.checkpoints,
         interrupt: &interrupt,
         talk,
     };
     let advised = |failure| with_advice(failure, &config.out);
-    let (mut console, stopped) =
-        train_parts(parts, &settings, (console, shown)).map_err(advised)?;
+    let (mut console, stopped) = train_parts(parts, &settings, (console, shown))
+        .and_then(|end| end.whole(parts, settings.word))
+        .map_err(advised)?;
     if stopped {
         report_interrupted(&mut console, &config.out);
         return Ok(Exit::Interrupted);
     }
     let trained: Vec<TrainedPart> =
         parts.iter().map(|part| TrainedPart::read(&part.folder)).collect::<Result<_>>()?;
-    let run = TrainedFolds { prepared: &prepared, trained: &trained, config };
+    let run = TrainedFolds { table, parts, info, trained: &trained, config };
     let (kept, mut console) = match &table.whole {
         None => (Kept { ensemble: run.ensemble()?, refit: None, seconds: 0.0 }, console),
         Some(whole) => {
@@ -136,8 +139,9 @@ pub(super) fn train_folds(
             );
             console.say("refit", &trained_on);
             let parts = [part];
-            let (console, stopped) =
-                train_parts(&parts, &settings, (console, Default::default())).map_err(advised)?;
+            let (console, stopped) = train_parts(&parts, &settings, (console, Default::default()))
+                .and_then(|end| end.whole(&parts, settings.word))
+                .map_err(advised)?;
             let mut console = console;
             if stopped {
                 report_interrupted(&mut console, &config.out);
@@ -177,11 +181,16 @@ fn prepare(config: &RunConfig, quiet: bool) -> Result<PreparedFolds> {
         check_same_inputs(&table.splits)?;
     }
     let located = |error| config.locate(error);
-    let (mut parts, mut info) = (Vec::new(), None);
+    let (mut parts, mut info, mut lr) = (Vec::new(), None, None);
     for (number, split) in table.splits.iter().enumerate() {
         let folder = config.out.join(FOLDS).join(number.to_string());
         let own = config.of_fold(number as u32, folder.clone());
-        let (model, options) = (own.model(split)?, own.options(&split.train, None));
+        let (model, mut options) = (own.model(split)?, own.options(&split.train, None));
+        if lr.is_none() {
+            // Found on the first fold's training rows, for all folds.
+            warnings.extend(found_rate(&own, (&model, split), &mut options, quiet)?);
+        }
+        options.lr = *lr.get_or_insert(options.lr);
         if info.is_none() {
             warnings.extend(config.check_groups(&model, split)?);
             let trainer = Trainer::new(&model, split, &options, &config.device).map_err(located)?;
@@ -192,7 +201,8 @@ fn prepare(config: &RunConfig, quiet: bool) -> Result<PreparedFolds> {
         let info = info.as_ref().expect("the first fold has made it");
         let text = config_text(&own, &options, info)?;
         let member = Member { model, data: split.clone(), options };
-        parts.push(Part { folder, config: text, member, weights: None });
+        let place = PartPlace(vec![("fold", number)]);
+        parts.push(Part { folder, config: text, member, weights: None, place });
     }
     let info = info.expect("there are at least two folds");
     if let Some(whole) = &table.whole {
@@ -217,7 +227,7 @@ fn prepare(config: &RunConfig, quiet: bool) -> Result<PreparedFolds> {
 }
 
 /// Refuses folds whose networks cannot be one ensemble, since columns become other inputs in each.
-fn check_same_inputs(splits: &[Split]) -> Result<()> {
+pub(super) fn check_same_inputs(splits: &[Split]) -> Result<()> {
     let schema = |split: &Split| -> Schema { split.train.schema().clone() };
     let first = schema(&splits[0]);
     let Some(other) = splits.iter().position(|split| !first.reads_like(split.train.schema()))
@@ -247,23 +257,25 @@ fn few_rows(table: &FoldedTable) -> Option<Warning> {
 }
 
 /// The network that a cross-validation keeps.
-struct Kept {
-    ensemble: Ensemble,
+pub(super) struct Kept {
+    pub(super) ensemble: Ensemble,
     /// Epochs of a network that was trained on all rows.
-    refit: Option<u32>,
+    pub(super) refit: Option<u32>,
     /// Seconds of its training.
-    seconds: f64,
+    pub(super) seconds: f64,
 }
 
 /// Folds that are all trained.
-struct TrainedFolds<'a> {
-    prepared: &'a PreparedFolds,
-    trained: &'a [TrainedPart],
-    config: &'a RunConfig,
+pub(super) struct TrainedFolds<'a> {
+    pub(super) table: &'a FoldedTable,
+    pub(super) parts: &'a [Part],
+    pub(super) info: &'a RunInfo,
+    pub(super) trained: &'a [TrainedPart],
+    pub(super) config: &'a RunConfig,
 }
 
 impl TrainedFolds<'_> {
-    fn ensemble(&self) -> Result<Ensemble> {
+    pub(super) fn ensemble(&self) -> Result<Ensemble> {
         Ensemble::new(self.trained.iter().map(|part| part.trained.clone()).collect())
     }
 
@@ -279,21 +291,23 @@ impl TrainedFolds<'_> {
         let epochs = (mean.round() as u32).max(1);
         let folder: PathBuf = self.config.out.join(REFIT);
         let own = self.config.of_refit(epochs, folder.clone());
-        let (model, options) = (own.model(whole)?, own.options(&whole.train, None));
-        let config = config_text(&own, &options, &self.prepared.info)?;
+        let (model, mut options) = (own.model(whole)?, own.options(&whole.train, None));
+        options.lr = self.parts[0].member.options.lr;
+        let config = config_text(&own, &options, self.info)?;
         let member = Member { model, data: whole.clone(), options };
-        Ok((Part { folder, config, member, weights: None }, epochs))
+        let place = PartPlace(vec![("refit", 0)]);
+        Ok((Part { folder, config, member, weights: None, place }, epochs))
     }
 
     /// Writes the kept network, predictions and figures.
-    fn finish(
+    pub(super) fn finish(
         &self,
         folder: &Path,
         kept: &Kept,
         talk: Verbosity,
         console: &mut Console,
     ) -> Result<()> {
-        let PreparedFolds { table, parts, info, .. } = self.prepared;
+        let Self { table, parts, info, .. } = *self;
         write_ensemble(&kept.ensemble, folder.join(MODEL_FILE))?;
         write_history(parts, folder, "fold")?;
         let digest = match &table.whole {
@@ -308,13 +322,13 @@ impl TrainedFolds<'_> {
         digest.write(&folder.join(TRAINING_ROWS))?;
         let out_of_fold = OutOfFold::new(self.trained, table, &parts[0].member.options)?;
         out_of_fold.write(folder)?;
-        let metrics = &out_of_fold.metrics;
+        let metrics = &mean_metrics(&out_of_fold.metrics);
         let figures = FigureTable::of(self.trained);
         let spread = figures.spread();
         let outcome = FoldsOutcome {
             folds: self.config.folds,
             repeats: self.config.folds_repeats,
-            figures: Figures::new(spread.mean_of("train_loss"), metrics.first()),
+            figures: Figures::new(spread.mean_of("train_loss"), Some(metrics)),
             fold_mean: &spread.mean,
             fold_std: &spread.std,
             each: self.each(),
@@ -341,7 +355,7 @@ impl TrainedFolds<'_> {
 
     /// Returns the figures of each fold.
     fn each(&self) -> Vec<FoldFigures> {
-        let splits = self.prepared.table.splits.iter();
+        let splits = self.table.splits.iter();
         let fold = |(fold, (part, split)): (usize, (&TrainedPart, &Split))| {
             // Its other entries are the same for all folds, or the run's.
             let told = |name: &str| {
@@ -357,14 +371,33 @@ impl TrainedFolds<'_> {
     }
 }
 
+/// Returns the mean of the figures of several drawings; without a value where one has none.
+fn mean_metrics(drawings: &[Metrics]) -> Metrics {
+    let Some(first) = drawings.first() else { return Metrics::default() };
+    let count = drawings.len() as f64;
+    let mean = |of: &dyn Fn(&Metrics) -> Option<f64>| -> Option<f64> {
+        let values: Option<Vec<f64>> = drawings.iter().map(of).collect();
+        values.map(|values| values.iter().sum::<f64>() / count)
+    };
+    let asked = first.asked.iter().map(|(metric, _)| (*metric, mean(&|it| it.value(*metric))));
+    Metrics {
+        rows: first.rows,
+        loss: mean(&|it| Some(it.loss)).unwrap_or(f64::NAN),
+        accuracy: mean(&|it| it.accuracy),
+        r2: mean(&|it| it.r2),
+        mae: mean(&|it| it.mae),
+        rmse: mean(&|it| it.rmse),
+        asked: asked.collect(),
+    }
+}
+
 /// Returns the last line.
-fn result(folder: &Path, kept: &Kept, metrics: &[Metrics]) -> String {
+fn result(folder: &Path, kept: &Kept, metrics: &Metrics) -> String {
     let what = match kept.refit {
         Some(epochs) => {
             format!("trained on all rows for {}", pluralize(epochs.into(), "epoch"))
         }
         None => format!("ensemble of {}", pluralize(kept.ensemble.members().len() as u64, "fold")),
     };
-    let figures = metrics.first().map(|it| format!("; out of fold {it}")).unwrap_or_default();
-    format!("{}: {what}{figures}", folder.display())
+    format!("{}: {what}; out of fold {metrics}", folder.display())
 }

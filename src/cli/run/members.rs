@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::folder::{HISTORY, RunFolder};
 use super::folds::{FOLDS, REFIT};
 use super::parts::{Part, PartsSettings, TrainedPart, remove_part, remove_parts, train_parts};
+use super::parts_report::PartPlace;
 use super::summary::{FigureSpread, FigureTable};
 use super::train::{Prepared, PreparedNetwork, Verbosity, prepare_with_rows, quoted};
 use super::verdict::{Judge, Verdict};
@@ -84,12 +85,14 @@ pub(super) fn train_members(
     let shown = introduce(&mut console, (&info, parts.len()), talk, warnings)?;
     let settings = PartsSettings {
         word: "member",
+        on_end: &|_| Ok(()),
         device: &config.device,
         checkpoints: config.checkpoints,
         interrupt: &interrupt,
         talk,
     };
     let (mut console, stopped) = train_parts(&parts, &settings, (console, shown))
+        .and_then(|end| end.whole(&parts, settings.word))
         .map_err(|failure| with_advice(failure, &config.out))?;
     if stopped {
         report_interrupted(&mut console, &config.out);
@@ -113,8 +116,9 @@ fn parts(
         let own = config.of_member(member, folder.clone());
         let options = TrainOptions { seed: own.told().seed, ..options.clone() };
         let text = config_text(&own, &options, info)?;
+        let place = PartPlace(vec![("member", member as usize)]);
         let member = Member { model: model.clone(), data: data.clone(), options };
-        Ok(Part { folder, config: text, member, weights: weights.clone() })
+        Ok(Part { folder, config: text, member, weights: weights.clone(), place })
     };
     (0..config.members).map(part).collect()
 }

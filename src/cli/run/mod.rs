@@ -5,6 +5,7 @@
 
 mod checkpoint_files;
 mod checkpoint_writer;
+mod find_lr;
 mod folder;
 mod folds;
 mod members;
@@ -14,9 +15,14 @@ mod parts_report;
 mod plan;
 mod resume;
 mod summary;
+mod sweep;
+mod sweep_results;
+mod sweep_space;
 mod train;
 mod verdict;
 
+pub(super) use find_lr::find_lr;
 pub(super) use plan::plan;
 pub(super) use resume::resume;
+pub(super) use sweep::{Search, sweep};
 pub(super) use train::train;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::checkpoint_files::{all_checkpoint_files, best_file, checkpoint_files};
 use super::folder::{CONFIG, RunFolder, lock};
-use super::parts_report::PartsReport;
+use super::parts_report::{PartPlace, PartsReport};
 use super::train::{Run, Verbosity};
 use crate::cli::Failure;
 use crate::cli::interrupt::Interrupt;
@@ -33,12 +33,18 @@ pub(super) struct Part {
     pub(super) member: Member,
     /// Weights to begin with, if they are not random.
     pub(super) weights: Option<Params>,
+    /// Words and numbers that name it, such as `member` and 3.
+    pub(super) place: PartPlace,
 }
+
+/// Called when a network has been trained to its end, with its place among all.
+pub(super) type OnEnd<'a> = &'a (dyn Fn(usize) -> Result<()> + Sync);
 
 /// How several networks are trained.
 pub(super) struct PartsSettings<'a> {
     /// Word for one network, such as `member`.
     pub(super) word: &'static str,
+    pub(super) on_end: OnEnd<'a>,
     pub(super) device: &'a DeviceKind,
     pub(super) checkpoints: CheckpointSettings,
     pub(super) interrupt: &'a Interrupt,
@@ -109,7 +115,7 @@ impl Part {
         let (checkpoint, warning) = self.checkpoint();
         warning.iter().for_each(|text| report.tell(number, text));
         let talk = Verbosity { quiet: true, ..settings.talk };
-        let part = (settings.word, number, Arc::clone(report));
+        let part = (number, self.place.clone(), Arc::clone(report));
         let options = &self.member.options;
         let mut run = if let Some(checkpoint) = checkpoint {
             let done = (checkpoint.epoch(), checkpoint.step());
@@ -133,7 +139,11 @@ impl Part {
             let history = folder.begin_history()?;
             Run::new(folder, history, talk, settings.checkpoints)?.as_part(part)
         };
-        run.drive(trainer, settings.interrupt, options, Vec::new()).map(drop)
+        run.drive(trainer, settings.interrupt, options, Vec::new())?;
+        if self.is_finished() {
+            (settings.on_end)(number)?;
+        }
+        Ok(())
     }
 }
 
@@ -183,43 +193,62 @@ pub(super) fn remove_part(folder: &Path) {
     let _ = fs::remove_dir(folder);
 }
 
-/// Trains all networks that are not finished. Returns the console, and true if the user stopped the program.
+/// End of the training of several networks.
+pub(super) struct PartsEnd {
+    pub(super) console: Console,
+    /// True if the user stopped the program.
+    pub(super) stopped: bool,
+    /// Networks that could not be trained, with their places among all.
+    pub(super) failed: Vec<(usize, Failure)>,
+}
+
+/// Trains all networks that are not finished.
 ///
 /// # Errors
-/// If a network cannot be trained; the others are trained all the same.
+/// If the device cannot be opened. A network that cannot be trained leaves the others alone.
 pub(super) fn train_parts(
     parts: &[Part],
     settings: &PartsSettings<'_>,
     (console, shown): (Console, HashSet<String>),
-) -> Result<(Console, bool), Failure> {
+) -> Result<PartsEnd, Failure> {
     let finished: Vec<usize> = (0..parts.len()).filter(|&it| parts[it].is_finished()).collect();
     let left: Vec<usize> = (0..parts.len()).filter(|it| !finished.contains(it)).collect();
     let epochs = parts.first().map_or(0, |part| part.member.options.epochs);
     let counts = (parts.len(), finished.as_slice(), epochs);
-    let report = Arc::new(PartsReport::new(settings.word, console, counts, shown));
+    let places = parts.iter().map(|part| part.place.text()).collect();
+    let report = Arc::new(PartsReport::new((settings.word, places), console, counts, shown));
     let members: Vec<Member> = left.iter().map(|&part| parts[part].member.clone()).collect();
     let results = train_members(&members, settings.device, |place, trainer| {
         let number = left[place];
         Ok(parts[number].train((number, trainer), (settings, &report)))
     })?;
     let report = Arc::into_inner(report).expect("all threads have ended");
-    let mut console = report.into_console();
+    let console = report.into_console();
     let mut failed: Vec<(usize, Failure)> = Vec::new();
     for (&number, result) in left.iter().zip(results) {
         if let Err(failure) = result.map_err(Failure::from).and_then(|trained| trained) {
             failed.push((number, failure));
         }
     }
-    if failed.is_empty() {
-        return Ok((console, settings.interrupt.asked()));
+    Ok(PartsEnd { console, stopped: settings.interrupt.asked(), failed })
+}
+
+impl PartsEnd {
+    /// Returns the console, and true if the user stopped the program.
+    ///
+    /// # Errors
+    /// If a network could not be trained: the first one's, after the others are told.
+    pub(super) fn whole(self, parts: &[Part], word: &str) -> Result<(Console, bool), Failure> {
+        let Self { mut console, stopped, mut failed } = self;
+        if failed.is_empty() {
+            return Ok((console, stopped));
+        }
+        let trained = parts.iter().filter(|part| part.is_finished()).count();
+        for (number, failure) in &failed[1..] {
+            console.line(&format!("{}: {failure}", parts[*number].place.text()));
+        }
+        let (number, failure) = failed.swap_remove(0);
+        let others = format!("{trained} of {} {word}s are trained", parts.len());
+        Err(failure.of_part(parts[number].place.text(), &others))
     }
-    let word = settings.word;
-    let trained = parts.len() - failed.len();
-    // The first one is the error of the program, so the others are told before.
-    for (number, failure) in &failed[1..] {
-        console.line(&format!("{word} {number}: {failure}"));
-    }
-    let (number, failure) = failed.swap_remove(0);
-    let others = format!("{trained} of {} {word}s are trained", parts.len());
-    Err(failure.of_part(format!("{word} {number}"), &others))
 }

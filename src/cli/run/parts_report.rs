@@ -10,10 +10,25 @@ use crate::report::{Console, duration};
 use crate::shape::number;
 use crate::train::{Event, Summary, Warning};
 
+/// Words and numbers that name a network of several, such as trial 3 and fold 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PartPlace(pub(crate) Vec<(&'static str, usize)>);
+
+impl PartPlace {
+    /// Returns the place for people: `trial 3, fold 1`.
+    pub(crate) fn text(&self) -> String {
+        let names: Vec<String> =
+            self.0.iter().map(|(word, number)| format!("{word} {number}")).collect();
+        names.join(", ")
+    }
+}
+
 /// Shared by the threads that train.
 pub(crate) struct PartsReport {
     /// Word for one network, such as `member`.
     word: &'static str,
+    /// Names of the networks.
+    places: Vec<String>,
     state: Mutex<State>,
 }
 
@@ -33,7 +48,7 @@ struct State {
 impl PartsReport {
     /// Begins the bar over `count` networks of so many epochs, `ended` of which have ended before.
     pub(crate) fn new(
-        word: &'static str,
+        (word, places): (&'static str, Vec<String>),
         mut console: Console,
         (count, ended, epochs): (usize, &[usize], u32),
         shown: HashSet<String>,
@@ -45,7 +60,7 @@ impl PartsReport {
         console.begin_parts(count as u64 * u64::from(epochs));
         let ended = ended.len();
         let state = State { console, epochs: done, all, begun, ended, shown };
-        Self { word, state: Mutex::new(state) }
+        Self { word, places, state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -57,7 +72,7 @@ impl PartsReport {
         let mut state = self.state();
         state.epochs[part] = f64::from(epochs);
         state.begun += f64::from(epochs);
-        let line = format!("{} {part} goes on after epoch {epochs}", self.word);
+        let line = format!("{} goes on after epoch {epochs}", self.places[part]);
         state.console.line(&line);
     }
 
@@ -90,18 +105,18 @@ impl PartsReport {
     fn warn(&self, state: &mut State, part: usize, warning: &Warning) {
         let text = warning.to_string();
         if !state.shown.contains(&text) {
-            state.console.warn(&format!("{} {part}: {text}", self.word));
+            state.console.warn(&format!("{}: {text}", self.places[part]));
             state.shown.insert(text);
         }
     }
 
     /// Shows a warning about a network.
     pub(crate) fn tell(&self, part: usize, text: &str) {
-        self.state().console.warn(&format!("{} {part}: {text}", self.word));
+        self.state().console.warn(&format!("{}: {text}", self.places[part]));
     }
 
     fn ended_text(&self, state: &State, part: usize, summary: &Summary) -> String {
-        let mut text = format!("{} {part} ({}/{})", self.word, state.ended, state.epochs.len());
+        let mut text = format!("{} ({}/{})", self.places[part], state.ended, state.epochs.len());
         if let Some(kept) = &summary.kept {
             text += &format!(
                 ": epoch {} of {}, train loss {}",

@@ -8,6 +8,7 @@ use super::checkpoint_files::{best_file, checkpoint_files};
 use super::folder::{CONFIG, RunFolder, lock};
 use super::folds::train_folds;
 use super::members::train_members;
+use super::sweep::{SWEEP, resume_sweep};
 use super::train::{Prepared, Run, Verbosity, prepare};
 use crate::cli::args::ResumeArgs;
 use crate::cli::interrupt::Interrupt;
@@ -20,6 +21,9 @@ use crate::shape::number;
 use crate::train::{Checkpoint, TrainOptions, Trainer, Warning};
 
 pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
+    if args.run.join(SWEEP).is_file() {
+        return resumed_sweep(args);
+    }
     let (config, before) = settings(args)?;
     let of_folds = config.folds > 0 && config.fold.is_none();
     if config.members > 1 || of_folds {
@@ -71,6 +75,17 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     run.tell_format(&format);
     run.resume_after(done, trainer.info().steps_per_epoch, options.epochs);
     run.drive(&mut trainer, &interrupt, &options, warnings)
+}
+
+/// Goes on with a sweep.
+fn resumed_sweep(args: &ResumeArgs) -> Result<Exit, Failure> {
+    let given = args.settings.0.texts().next().map(|(key, _)| key);
+    if let Some(key) = given.or(args.checkpoint.as_ref().map(|_| CHECKPOINT)) {
+        let problem =
+            "a sweep goes on as it began; leave it out, or resume the folder of one of its trials";
+        return Err(Error::setting(format!("--{key}"), problem).into());
+    }
+    resume_sweep(&args.run, Verbosity { json: args.json, quiet: args.quiet })
 }
 
 /// Returns an error that says what has changed in the table, if a checkpoint is refused for that: the model in the run's folder has the

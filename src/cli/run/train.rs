@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use super::checkpoint_files::{best_file, checkpoint_file};
 use super::checkpoint_writer::{CheckpointWriter, PendingCheckpoints};
+use super::find_lr::auto_rate;
 use super::folder::RunFolder;
 use super::folds::train_folds;
 use super::members::train_members;
-use super::parts_report::PartsReport;
+use super::parts_report::{PartPlace, PartsReport};
 use super::verdict::{Judge, Verdict};
 use crate::cli::args::TrainArgs;
 use crate::cli::interrupt::Interrupt;
@@ -101,7 +102,8 @@ pub(crate) fn prepare_with_rows(
     let origin = config.origin(begins)?;
     let table = with_bar(quiet, &config.table, |progress| config.data(origin.as_ref(), progress))?;
     let data = &table.data;
-    let (model, options) = (config.model(data)?, config.options(&data.train, origin.as_ref()));
+    let (model, mut options) = (config.model(data)?, config.options(&data.train, origin.as_ref()));
+    let found = found_rate(config, (&model, data), &mut options, quiet)?;
     let weights = if begins { config.weights(&model, &table, origin.as_ref())? } else { None };
     let overlapping = config.check_groups(&model, data)?;
     let mut trainer = Trainer::new(&model, data, &options, &config.device)
@@ -117,12 +119,33 @@ pub(crate) fn prepare_with_rows(
     }
     let text = config_text(config, &options, trainer.info())?;
     let judge = Judge::new(&trainer, data, &options);
+    warnings.extend(found);
     warnings.extend(overlapping);
     warnings.extend(constant_target(&data.train));
     warnings.extend(judge.leak(config));
     let network = PreparedNetwork { data: table.data, model, weights: first_weights };
     let format = table.format;
     Ok((Prepared { trainer, config: text, options, warnings, judge, format }, network))
+}
+
+/// Finds the learning rate of a run with `--lr auto`, and puts it into the options. Returns what is to be told of it.
+pub(super) fn found_rate(
+    config: &RunConfig,
+    network: (&Sequential, &Split),
+    options: &mut TrainOptions,
+    quiet: bool,
+) -> Result<Option<Warning>> {
+    if !config.lr_is_auto {
+        return Ok(None);
+    }
+    let found =
+        auto_rate(network, options, &config.device).map_err(|error| config.locate(error))?;
+    options.lr = found.lr;
+    if !quiet {
+        Console::stderr().say("lr", &format!("{}: {}", short(found.lr), found.reason));
+    }
+    let problem = "‘lr’ auto: the best rate is at an end of the range; `wgrad find-lr` with --from and --to shows more";
+    Ok(found.at_end.then(|| Warning::Noted { problem: problem.to_string() }))
 }
 
 /// A warning, if the number to predict is always the same.
@@ -217,12 +240,12 @@ impl Run {
         format.iter().for_each(|text| self.console.say("table", text));
     }
 
-    /// Reports as one network of several: the word for one, its number, and the reports for all.
+    /// Reports as one network of several: its place among all, its name, and the reports for all.
     pub(crate) fn as_part(
         self,
-        (word, number, report): (&'static str, usize, Arc<PartsReport>),
+        (number, place, report): (usize, PartPlace, Arc<PartsReport>),
     ) -> Self {
-        let json = self.json.map(|json| json.of_part(word, number));
+        let json = self.json.map(|json| json.of_part(place.0));
         Self { json, part: Some((number, report)), ..self }
     }
 

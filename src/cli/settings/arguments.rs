@@ -4,7 +4,7 @@
 //! Absent on purpose: what the values mean.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Command, FromArgMatches, value_parser};
 
@@ -20,6 +20,9 @@ const CONFIG: &str = "config";
 fn arg(row: &OptionRow, command: &str) -> Option<Arg> {
     let [brief, help] = match command {
         "resume" => row.resume?,
+        // Rates are tried with the settings that decide a plan, but for the rate itself.
+        "find-lr" if row.key == "lr" => return None,
+        "find-lr" => row.commands.contains(&"plan").then_some([row.brief, row.help])?,
         _ => row.commands.contains(&command).then_some([row.brief, row.help])?,
     };
     let arg = Arg::new(row.key)
@@ -72,11 +75,13 @@ pub(crate) struct Settings {
     texts: BTreeMap<&'static str, String>,
     /// A file with more settings.
     pub(super) config: Option<PathBuf>,
+    /// Settings that are below those of the file, and the name of their place.
+    pub(super) base: Option<(toml::Table, String)>,
 }
 
 impl Settings {
     /// Values with their keys.
-    pub(super) fn texts(&self) -> impl Iterator<Item = (&'static str, &str)> {
+    pub(crate) fn texts(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.texts.iter().map(|(&key, text)| (key, text.as_str()))
     }
 
@@ -103,13 +108,23 @@ impl Settings {
         Self { config: Some(path), ..self }
     }
 
+    /// Takes more settings from a table of a file that was read already.
+    pub(crate) fn with_table(self, table: toml::Table, shown: String) -> Self {
+        Self { config: None, base: Some((table, shown)), ..self }
+    }
+
+    /// Returns the file with more settings.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
     fn of(matches: &ArgMatches) -> Self {
         let text = |row: &OptionRow| {
             // An option that the command does not take is an error to clap, and none here.
             Some((row.key, matches.try_get_one::<String>(row.key).ok()??.clone()))
         };
         let config = matches.try_get_one::<PathBuf>(CONFIG).ok().flatten().cloned();
-        Self { texts: OPTIONS.iter().filter_map(text).collect(), config }
+        Self { texts: OPTIONS.iter().filter_map(text).collect(), config, base: None }
     }
 }
 
@@ -145,4 +160,6 @@ macro_rules! settings_of {
 
 settings_of!(TrainSettings, "train");
 settings_of!(PlanSettings, "plan");
+settings_of!(FindLrSettings, "find-lr");
+settings_of!(SweepSettings, "train");
 settings_of!(ResumeSettings, "resume");

@@ -77,6 +77,8 @@ pub(crate) struct RunConfig {
     pub(crate) valid: ValidSource,
     /// Seed of the drawing of validation rows and folds; `None` for that of the run.
     pub(super) split_seed: Option<Seed>,
+    /// True if the learning rate is to be found before the run.
+    pub(crate) lr_is_auto: bool,
     /// Number of networks of an ensemble.
     pub(crate) members: u32,
     /// Number of folds of a cross-validation; 0 for none.
@@ -151,6 +153,7 @@ impl Default for RunConfig {
             options,
             valid: ValidSource::Share(USUAL_SHARE),
             split_seed: None,
+            lr_is_auto: false,
             members: 1,
             folds: 0,
             folds_repeats: 1,
@@ -325,6 +328,42 @@ impl RunConfig {
         // Without rows that are drawn, and with the run's own seed, the setting says nothing.
         let split_seed = Some(self.seed_of_split()).filter(|split| *split != seed);
         Self { options, split_seed, members: 1, out, ..self.clone() }
+    }
+
+    /// Returns the same settings for a part of the run: so many epochs of it, with schedules as for all of them.
+    pub(crate) fn for_epochs(&self, epochs: u32) -> Self {
+        let schedule_epochs = Some(self.options.scheduled_epochs());
+        let options = TrainOptions { epochs, schedule_epochs, ..self.options.clone() };
+        Self { options, ..self.clone() }
+    }
+
+    /// Returns the seed of the run.
+    pub(crate) fn seed(&self) -> Seed {
+        self.options.seed
+    }
+
+    /// Returns true if the run begins with the weights of a file.
+    pub(crate) fn starts_from_file(&self) -> bool {
+        matches!(self.start, InitFrom::File(_))
+    }
+
+    /// Returns a text that is the same for runs whose rows are read and split alike.
+    pub(crate) fn reading_key(&self) -> String {
+        format!(
+            "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {} {:?} {:?} {:?} {:?}",
+            self.reading,
+            self.task,
+            self.positive,
+            self.valid,
+            self.seed_of_split(),
+            self.drop_duplicates,
+            self.loss.as_ref().map(Loss::wants),
+            self.folds,
+            self.folds_repeats,
+            self.network.layers.as_ref().map(|it| it.text.clone()),
+            self.options.scale,
+            self.options.column_scales,
+        )
     }
 
     /// Returns the settings of one fold, which `wgrad train` trains alone in the same way. A second drawing of folds has other

@@ -18,13 +18,16 @@ mod resolve;
 mod sources;
 mod values;
 
-pub(crate) use arguments::{PlanSettings, ResumeSettings, Settings, TrainSettings};
+pub(crate) use arguments::{
+    FindLrSettings, PlanSettings, ResumeSettings, Settings, SweepSettings, TrainSettings,
+};
 pub(crate) use config::{CheckpointSettings, FoldedTable, RunConfig, ValidSource, check_precision};
 pub(crate) use config_file::config_text;
 #[cfg(fuzzing)]
 pub use fuzzing::check_settings;
 pub(crate) use paths::path_text;
-pub(crate) use raw_settings::CHECKPOINT;
+pub(crate) use raw_settings::{CHECKPOINT, text_of};
+pub(crate) use sources::{option_key, read_table};
 pub(crate) use values::{column_options, table_format};
 
 use crate::error::Result;

@@ -360,9 +360,15 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
         key: "lr",
         value: "RATE",
         brief: "Peak learning rate [default: 0.001 for most]",
-        help: "Peak learning rate [default: 0.001] (of sgd, adam, adamw, radam, lamb and muon; others have PyTorch's, or that of \
-               their paper)",
-        read: |run, it| put(&mut run.options.lr, it.plain("a number")),
+        help: "Peak learning rate, or auto for the one that `wgrad find-lr` finds [default: 0.001] (of sgd, adam, adamw, radam, lamb \
+               and muon; others have PyTorch's, or that of their paper)",
+        read: |run, it| {
+            run.lr_is_auto = it.text()?.trim() == "auto";
+            match run.lr_is_auto {
+                true => put(&mut run.options.lr, Ok(run.options.optimizer.default_lr())),
+                false => put(&mut run.options.lr, it.plain("a number, or auto")),
+            }
+        },
         show: |run| some(run.options.lr),
         ..USUAL
     },

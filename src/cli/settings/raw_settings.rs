@@ -157,7 +157,7 @@ pub(super) fn located(place: &str, error: Error) -> Error {
 }
 
 /// Returns a value as it would be typed; `None` for tables and dates.
-pub(super) fn text_of(value: &toml::Value) -> Option<String> {
+pub(crate) fn text_of(value: &toml::Value) -> Option<String> {
     match value {
         toml::Value::String(text) => Some(text.clone()),
         toml::Value::Integer(number) => Some(number.to_string()),

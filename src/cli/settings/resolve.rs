@@ -314,7 +314,7 @@ mod tests {
     #[test]
     fn impossible_values_name_their_option() {
         assert_eq!(refused(&[("lr", "-1")]), "--lr: -1, but it must be above 0");
-        assert_eq!(refused(&[("lr", "fast")]), "--lr: \"fast\" is not a number");
+        assert_eq!(refused(&[("lr", "fast")]), "--lr: \"fast\" is not a number, or auto");
         assert_eq!(refused(&[("epochs", "-3")]), "--epochs: \"-3\" is not a whole number above 0");
         assert_eq!(
             refused(&[("device-memory", "0")]),

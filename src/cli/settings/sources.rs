@@ -31,8 +31,15 @@ pub(crate) fn merge(settings: &Settings) -> Result<RawSettings> {
         let place = if key == TABLE { "TABLE".to_string() } else { format!("--{key}") };
         typed.insert(key, text.into(), place);
     }
-    let Some(path) = &settings.config else { return Ok(typed) };
-    let mut file = from_file(path).map_err(|error| located("--config", error))?;
+    let (table, shown) = match (&settings.config, &settings.base) {
+        (Some(path), _) => (
+            read_table(path).map_err(|error| located("--config", error))?,
+            path.display().to_string(),
+        ),
+        (None, Some((table, shown))) => (table.clone(), shown.clone()),
+        (None, None) => return Ok(typed),
+    };
+    let mut file = from_table(table, &shown)?;
     // Settings in parentheses are part of the choice; those that are keys go with the name.
     let name = |text: String| text.split('(').next().unwrap_or("").trim().to_ascii_lowercase();
     let optimizer = |settings: &RawSettings| settings.text("optimizer").map(name);
@@ -52,7 +59,8 @@ pub(crate) fn merge(settings: &Settings) -> Result<RawSettings> {
     Ok(file)
 }
 
-fn from_file(path: &Path) -> Result<RawSettings> {
+/// Reads a file of settings.
+pub(crate) fn read_table(path: &Path) -> Result<toml::Table> {
     let refuse = |source| Error::file("read", path, source);
     let shown = path.display();
     let mut text = String::new();
@@ -64,12 +72,15 @@ fn from_file(path: &Path) -> Result<RawSettings> {
             format!("more than {MOST_BYTES} bytes, which no settings need; is it the right file?");
         return Err(Error::setting(shown.to_string(), problem));
     }
-    let mut table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+    text.parse().map_err(|error: toml::de::Error| {
         let line = error
             .span()
             .map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
         Error::setting(format!("{shown}:{line}"), format!("not TOML: {}", error.message()))
-    })?;
+    })
+}
+
+fn from_table(mut table: toml::Table, shown: &str) -> Result<RawSettings> {
     table.remove(RECORD);
     let mut given = RawSettings::default();
     for key in OPTIONS.iter().map(|row| row.key) {
@@ -81,7 +92,16 @@ fn from_file(path: &Path) -> Result<RawSettings> {
     let [first, rest @ ..] = unknown.as_slice() else { return Ok(given) };
     let what = if rest.is_empty() { "is not a setting" } else { "are no settings" };
     let problem = format!("{} {what}; {}", list(&unknown), advice(first));
-    Err(Error::setting(shown.to_string(), problem))
+    Err(Error::setting(shown, problem))
+}
+
+/// Returns the key of an option.
+///
+/// # Errors
+/// A text with near names, if there is no such option.
+pub(crate) fn option_key(key: &str) -> Result<&'static str, String> {
+    let known = OPTIONS.iter().map(|row| row.key).find(|known| *known == key);
+    known.ok_or_else(|| format!("not a setting; {}", advice(key)))
 }
 
 /// Suggests a near name, or lists all.

@@ -1,0 +1,375 @@
+//! Runs of several networks: members of an ensemble and folds are the networks of runs by themselves, byte for byte; runs that are
+//! killed go on and end the same; predictions are the mean.
+
+#![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use wgrad::Seed;
+use wgrad::random::{Purpose, Random};
+
+/// Runs that are killed at work, of each kind.
+const KILLED: usize = 5;
+
+struct Place(TempDir);
+
+impl Place {
+    /// A folder with a table of classes and one of numbers, of 90 rows in 18 groups.
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        let mut random = Seed(5).stream(Purpose::Synthetic);
+        let (mut classes, mut numbers) = ("a,b,kind\n".to_string(), "a,b,who,y\n".to_string());
+        for row in 0..90 {
+            let [a, b] = [(); 2].map(|()| random.normal());
+            writeln!(classes, "{a:.4},{b:.4},{}", if a * b > 0.0 { "up" } else { "down" }).unwrap();
+            writeln!(numbers, "{a:.4},{b:.4},w{},{:.4}", row / 5, 50.0 + 3.0 * a - b).unwrap();
+        }
+        fs::write(place.path("classes.csv"), classes).unwrap();
+        fs::write(place.path("numbers.csv"), numbers).unwrap();
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wgrad"));
+        command.args(line.split(' ')).current_dir(self.0.path()).stdin(Stdio::null());
+        if line.starts_with("train") && !line.contains("--device") {
+            command.args(["--device", "cpu"]);
+        }
+        command
+    }
+
+    fn run(&self, line: &str) -> Output {
+        self.command(line).output().unwrap()
+    }
+
+    /// Stdout of a command that must succeed.
+    fn ok(&self, line: &str) -> String {
+        let output = self.run(line);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{line}: {said}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The message of a command that must fail for its usage.
+    fn refused(&self, line: &str) -> String {
+        let output = self.run(line);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(matches!(output.status.code(), Some(1 | 2)), "{line}: {said}");
+        said
+    }
+
+    fn bytes(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    fn json(&self, name: &str) -> Value {
+        serde_json::from_slice(&self.bytes(name)).unwrap()
+    }
+}
+
+const MODEL: &str = "model.safetensors";
+const QUICK: &str = "--hidden 8 --epochs 6 --lr 0.02";
+
+#[test]
+fn members_are_the_networks_of_runs_by_themselves() {
+    let place = Place::new();
+    let train = format!("train classes.csv --target kind {QUICK} --seed 3");
+    place.ok(&format!("{train} --members 3 --out e"));
+    place.ok(&format!("{train} --out alone"));
+    assert_eq!(
+        place.bytes("alone/model.safetensors"),
+        place.bytes("e/members/0/model.safetensors")
+    );
+    place.ok(&format!("{train} --members 1 --out one"));
+    assert_eq!(place.bytes("alone/model.safetensors"), place.bytes("one/model.safetensors"));
+    // The other seeds follow from the first, and validation rows are the same.
+    let seed = Seed(3).of_member(2).0;
+    let own =
+        format!("train classes.csv --target kind {QUICK} --seed {seed} --split-seed 3 --out own");
+    place.ok(&own);
+    assert_eq!(place.bytes("own/model.safetensors"), place.bytes("e/members/2/model.safetensors"));
+    let config = "train --config e/members/1/config.toml --out again";
+    place.ok(config);
+    assert_eq!(
+        place.bytes("again/model.safetensors"),
+        place.bytes("e/members/1/model.safetensors")
+    );
+    let history = String::from_utf8(place.bytes("e/history.csv")).unwrap();
+    assert_eq!(history.lines().count(), 1 + 3 * 6);
+    assert!(history.starts_with("member,epoch,") && history.contains("\n2,6,"), "{history}");
+    // A run that is done stays as it is.
+    let model = place.bytes("e/model.safetensors");
+    place.ok("resume e");
+    assert_eq!(model, place.bytes("e/model.safetensors"));
+    // More epochs are trained on from the members' checkpoints.
+    place.ok("resume e --epochs 9");
+    place.ok(&format!(
+        "train classes.csv --target kind {QUICK} --epochs 9 --seed 3 --members 3 --out long"
+    )
+    .replace(" --epochs 6", ""));
+    assert_eq!(place.bytes("long/model.safetensors"), place.bytes("e/model.safetensors"));
+}
+
+/// Rows of a table by column.
+fn columns(table: &str) -> BTreeMap<String, Vec<String>> {
+    let mut lines = table.lines().map(|line| line.split(','));
+    let names: Vec<&str> = lines.next().unwrap().collect();
+    let mut columns: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for line in lines {
+        for (name, cell) in names.iter().zip(line) {
+            columns.entry((*name).to_string()).or_default().push(cell.to_string());
+        }
+    }
+    columns
+}
+
+fn numbers(table: &BTreeMap<String, Vec<String>>, name: &str) -> Vec<f64> {
+    table[name].iter().map(|cell| cell.parse().unwrap()).collect()
+}
+
+#[test]
+fn an_ensemble_predicts_the_mean_and_tells_the_spread() {
+    let place = Place::new();
+    for (table, target, column) in
+        [("classes.csv", "kind", "kind_probability_up"), ("numbers.csv", "y", "y_predicted")]
+    {
+        let train = format!(
+            "train {table} --target {target} --ignore who {QUICK} --members 3 --force --out e"
+        );
+        let train = if target == "kind" { train.replace(" --ignore who", "") } else { train };
+        place.ok(&train);
+        let predicted = columns(&place.ok(&format!("predict e {table} --spread --device cpu")));
+        let each: Vec<Vec<f64>> = (0..3)
+            .map(|member| {
+                let line = format!("predict e/members/{member} {table} --device cpu");
+                numbers(&columns(&place.ok(&line)), column)
+            })
+            .collect();
+        let (mean, spread) =
+            (numbers(&predicted, column), numbers(&predicted, &format!("{column}_spread")));
+        for row in 0..90 {
+            let values: Vec<f64> = each.iter().map(|it| it[row]).collect();
+            let want = values.iter().sum::<f64>() / 3.0;
+            let squares: f64 = values.iter().map(|it| (it - want).powi(2)).sum();
+            assert!((mean[row] - want).abs() < 1e-5, "{column} {row}: {} {want}", mean[row]);
+            assert!((spread[row] - (squares / 2.0).sqrt()).abs() < 1e-5, "{column} {row}");
+        }
+        let evaluated: Value =
+            serde_json::from_str(&place.ok(&format!("evaluate e {table} --json --device cpu")))
+                .unwrap();
+        let validation = columns(&String::from_utf8(place.bytes("e/validation.csv")).unwrap());
+        assert_eq!(validation[column].len(), 18);
+        assert!(evaluated["loss"].as_f64().unwrap() > 0.0);
+        let metrics = place.json("e/metrics.json");
+        assert_eq!(metrics["members"], 3);
+        assert!(metrics["member_std"]["valid_loss"].as_f64().unwrap() > 0.0);
+    }
+    assert!(place.ok("info e").starts_with("an ensemble of 3 networks"));
+    let said = place.refused("predict e/members/0 numbers.csv --spread");
+    assert!(said.contains("--spread: one network alone has no spread"), "{said}");
+    let said = place.refused("predict e numbers.csv --weights e/members/0/model.safetensors");
+    assert!(said.contains("--weights") && said.contains("ensemble of 3"), "{said}");
+    let said = place.refused("train numbers.csv --target y --init e/model.safetensors --out i");
+    assert!(said.contains("an ensemble of 3 networks, where one network is wanted"), "{said}");
+}
+
+#[test]
+fn events_name_their_network() {
+    let place = Place::new();
+    let train = format!("train classes.csv --target kind {QUICK} --json");
+    for (options, word) in [("--members 2 --out e", "member"), ("--folds 2 --out f", "fold")] {
+        let events: Vec<Value> = place
+            .ok(&format!("{train} {options}"))
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let epochs = |number: u64| {
+            let own = |it: &&Value| it["event"] == "epoch" && it[word] == number;
+            events.iter().filter(own).count()
+        };
+        assert_eq!((epochs(0), epochs(1), epochs(2)), (6, 6, 0));
+        let last = events.last().unwrap();
+        assert_eq!((&last["event"], &last[word]), (&"finished".into(), &Value::Null));
+        assert_eq!(last[format!("{word}s")], 2);
+        assert!(last[format!("{word}_mean")]["valid_loss"].is_f64(), "{last}");
+    }
+}
+
+#[test]
+fn a_fold_is_the_run_of_a_column_that_says_its_rows() {
+    let place = Place::new();
+    place.ok(&format!("train classes.csv --target kind {QUICK} --folds 3 --out f"));
+    let out_of_fold = columns(&String::from_utf8(place.bytes("f/out_of_fold.csv")).unwrap());
+    let table = String::from_utf8(place.bytes("classes.csv")).unwrap();
+    let mut parts = String::new();
+    for (row, line) in table.lines().enumerate() {
+        let part = match row {
+            0 => "part",
+            _ if out_of_fold["fold"][row - 1] == "1" => "valid",
+            _ => "train",
+        };
+        writeln!(parts, "{line},{part}").unwrap();
+    }
+    fs::write(place.path("parts.csv"), parts).unwrap();
+    place.ok(&format!("train parts.csv --target kind --split-column part {QUICK} --out column"));
+    assert_eq!(place.bytes("column/model.safetensors"), place.bytes("f/folds/1/model.safetensors"));
+    place.ok(&format!("train classes.csv --target kind {QUICK} --folds 3 --fold 1 --out fold"));
+    assert_eq!(place.bytes("fold/model.safetensors"), place.bytes("f/folds/1/model.safetensors"));
+    // Predictions of its rows are those of its own validation rows.
+    let own = columns(&String::from_utf8(place.bytes("column/validation.csv")).unwrap());
+    let rows = (0..90).filter(|row| out_of_fold["fold"][*row] == "1");
+    let name = "kind_probability_up";
+    let told: Vec<String> = rows.map(|row| out_of_fold[name][row].clone()).collect();
+    assert_eq!(told, own[name]);
+    assert_eq!(out_of_fold["kind"].len(), 90);
+    assert_eq!(out_of_fold["row"][89], "90");
+    // Figures of all rows at once, from the table.
+    let right = (0..90).filter(|&it| out_of_fold["kind"][it] == out_of_fold["kind_predicted"][it]);
+    let accuracy = place.json("f/metrics.json")["valid_accuracy"].as_f64().unwrap();
+    assert!((accuracy - right.count() as f64 / 90.0).abs() < 1e-12);
+}
+
+#[test]
+fn folds_keep_groups_and_refit_trains_on_all_rows() {
+    let place = Place::new();
+    let train = format!("train numbers.csv --target y --group who {QUICK}");
+    place.ok(&format!("{train} --folds 3 --folds-repeats 2 --refit --out f"));
+    let told = columns(&String::from_utf8(place.bytes("f/out_of_fold.csv")).unwrap());
+    assert_eq!(told["row"].len(), 180);
+    for first in (0..180).step_by(5) {
+        assert!((first..first + 5).all(|row| told["fold"][row] == told["fold"][first]), "{first}");
+    }
+    let metrics = place.json("f/metrics.json");
+    assert_eq!(
+        (metrics["kept"].as_str(), metrics["each"].as_array().unwrap().len()),
+        (Some("refit"), 6)
+    );
+    let epochs: Vec<f64> = metrics["each"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["epoch"].as_f64().unwrap())
+        .collect();
+    let mean = (epochs.iter().sum::<f64>() / 6.0).round();
+    assert_eq!(metrics["refit_epochs"].as_f64().unwrap(), mean);
+    let alone = format!(
+        "train numbers.csv --target y --ignore who --hidden 8 --lr 0.02 --valid 0 --epochs {mean} --out a"
+    );
+    place.ok(&alone);
+    let (kept, alone) = (place.bytes("f/model.safetensors"), place.bytes("a/model.safetensors"));
+    assert_eq!(weights(&kept), weights(&alone));
+}
+
+/// The weights of a model file, behind its header.
+fn weights(file: &[u8]) -> &[u8] {
+    let length = u64::from_le_bytes(file[..8].try_into().unwrap());
+    &file[8 + usize::try_from(length).unwrap()..]
+}
+
+#[test]
+fn what_does_not_go_together_is_refused() {
+    let place = Place::new();
+    let mut few = String::from_utf8(place.bytes("classes.csv")).unwrap();
+    few += "0,0,rare\n0,1,rare\n";
+    fs::write(place.path("rare.csv"), few).unwrap();
+    for (options, want) in [
+        ("numbers.csv --target y --members 0", "--members: 0, but it must be above 0"),
+        ("numbers.csv --target y --refit", "--refit: it belongs to --folds"),
+        ("numbers.csv --target y --folds 1", "--folds: 1, but there must be at least 2"),
+        ("numbers.csv --target y --folds 91", "--folds: 91 folds of 90 rows"),
+        (
+            "numbers.csv --target y --folds 3 --valid 0.1",
+            "--valid: the folds are the validation rows",
+        ),
+        ("numbers.csv --target y --folds 3 --members 2", "--members: folds have a network each"),
+        ("numbers.csv --target y --folds 3 --fold 3", "--fold: 3, but the 3 folds have"),
+        ("numbers.csv --target y --folds 20 --group who", "--folds: 20 folds of 18 groups"),
+        (
+            "rare.csv --target kind --folds 3",
+            "the class `rare` has 2 of these rows, fewer than the 3 folds",
+        ),
+        ("numbers.csv --target y --folds 3 --columns who:category", "give --refit"),
+    ] {
+        let said = place.refused(&format!("train {options} --out r"));
+        assert!(said.contains(want), "{options}: {said}");
+        assert!(!place.path("r").exists(), "{options}");
+    }
+    place.ok(&format!("train numbers.csv --target y {QUICK} --members 2 --out e"));
+    let said = place.refused("resume e --checkpoint e/members/0/checkpoint.safetensors");
+    assert!(said.contains("--checkpoint: the run is of several networks"), "{said}");
+}
+
+/// The files of a run of several networks, without times.
+fn files(run: &Path) -> (Vec<u8>, String, String) {
+    let read = |name: &str| fs::read_to_string(run.join(name)).unwrap();
+    let cut = |line: &str| {
+        let cells: Vec<&str> = line.split(',').collect();
+        cells[..cells.len() - 2].join(",") + "\n"
+    };
+    let history = read("history.csv").lines().map(cut).collect();
+    let metrics = read("metrics.json").lines().filter(|line| !line.contains("seconds")).collect();
+    (fs::read(run.join(MODEL)).unwrap(), history, metrics)
+}
+
+/// Kills the program after a part of the time that a whole run takes. Returns true if it was still at work.
+fn killed(place: &Place, line: &str, whole: Duration, random: &mut Random) -> bool {
+    let mut child =
+        place.command(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(whole.mul_f64(random.unit()));
+    let at_work = child.try_wait().unwrap().is_none();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    at_work
+}
+
+fn kill_and_go_on(options: &str) {
+    let place = Place::new();
+    let mut random = Seed(23).stream(Purpose::Synthetic);
+    let train = format!("train {options} --hidden 16 --epochs 30 --quiet");
+    let begun = Instant::now();
+    place.ok(&format!("{train} --out whole"));
+    let whole = begun.elapsed();
+    let want = files(&place.path("whole"));
+    let (mut count, mut tries) = (0, 0);
+    while count < KILLED {
+        tries += 1;
+        assert!(tries < 20 * KILLED, "only {count} runs were killed at work");
+        let run = place.path("killed");
+        let _ = fs::remove_dir_all(&run);
+        let at_work = killed(&place, &format!("{train} --out killed"), whole, &mut random);
+        if !at_work || !run.join("config.toml").exists() {
+            // It was over, or had not begun.
+            continue;
+        }
+        count += 1;
+        // Each second run is killed again while it goes on.
+        if random.below(2) == 0 {
+            killed(&place, "resume killed --quiet", whole, &mut random);
+        }
+        place.ok("resume killed --quiet");
+        let got = files(&run);
+        assert!(got == want, "a run that went on is another: {:?}", got.1);
+    }
+}
+
+#[test]
+fn killed_ensembles_end_as_if_they_were_not() {
+    kill_and_go_on("classes.csv --target kind --members 3");
+}
+
+#[test]
+fn killed_folds_end_as_if_they_were_not() {
+    kill_and_go_on("numbers.csv --target y --ignore who --folds 3 --refit");
+}
