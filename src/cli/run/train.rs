@@ -88,6 +88,7 @@ pub(crate) fn prepare(config: &RunConfig, begins: bool, quiet: bool) -> Result<P
     let text = config_text(config, &options, trainer.info())?;
     let judge = Judge::new(&trainer, data, &options);
     warnings.extend(overlapping);
+    warnings.extend(config.without_effect(&data.train, &trainer.info().device));
     warnings.extend(constant_target(&data.train));
     warnings.extend(judge.leak(config));
     let format = table.format;
