@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 target="$(realpath -m "${CARGO_TARGET_DIR:-target}")/fuzz"
 cd fuzz
 
-all="csv arrays columns files model checkpoint config text onnx"
+all="csv arrays columns xlsx files model checkpoint config text onnx"
 host="$(rustc -vV | sed -n 's/^host: //p')"
 
 if ! command -v c++ >/dev/null && ! command -v clang++ >/dev/null; then
@@ -31,7 +31,7 @@ bin="$(cd "$target/$host/release" && pwd)"
 export RAYON_NUM_THREADS=1
 # Where it was matters, not the way there through libFuzzer.
 export RUST_BACKTRACE="${RUST_BACKTRACE:-0}"
-max_len() { case "$1" in onnx | text) echo 512 ;; columns) echo 16384 ;; *) echo 8192 ;; esac; }
+max_len() { case "$1" in onnx | text) echo 512 ;; columns | xlsx) echo 16384 ;; *) echo 8192 ;; esac; }
 options() {
     echo "-timeout=5 -rss_limit_mb=1024 -max_len=$(max_len "$1") -dict=dictionary.txt -print_final_stats=1 -seed=${FUZZ_SEED:-0}"
 }

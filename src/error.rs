@@ -4,7 +4,9 @@
 //! fields: `lr` as the name of an [`Error::Setting`], ‘lr’ within a text.
 //! Absent on purpose: exit codes, colours and names of options, which belong to the program.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Anything that can go wrong when a table is read, a network planned, or a device used.
 ///
@@ -172,6 +174,34 @@ pub struct TablePlace {
     pub row: Option<usize>,
     /// Name of the column.
     pub column: Option<String>,
+}
+
+/// Number of calls of [`caught`] under way.
+static CATCHING: AtomicUsize = AtomicUsize::new(0);
+
+/// Ends work that cannot return an error, such as an iterator over numbers of a temporary file; [`caught`] returns the error. Panics where
+/// nothing would return it.
+pub(crate) fn give_up(error: Error) -> ! {
+    if CATCHING.load(Ordering::Relaxed) == 0 {
+        panic!("{error}");
+    }
+    // No hook prints it, since the program has no fault.
+    resume_unwind(Box::new(error))
+}
+
+/// Does work. Returns the error, too, with which [`give_up`] has ended it.
+pub(crate) fn caught<T, E: From<Error>>(work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    CATCHING.fetch_add(1, Ordering::Relaxed);
+    // What the work has changed is not used after the error.
+    let outcome = catch_unwind(AssertUnwindSafe(work));
+    CATCHING.fetch_sub(1, Ordering::Relaxed);
+    match outcome {
+        Ok(done) => done,
+        Err(cause) => match cause.downcast::<Error>() {
+            Ok(error) => Err(E::from(*error)),
+            Err(cause) => resume_unwind(cause),
+        },
+    }
 }
 
 /// The crate's result.

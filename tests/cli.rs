@@ -423,8 +423,24 @@ fn a_table_beyond_the_hosts_memory_trains_the_same_model() {
     };
     let bytes = fs::metadata(cached.1["file"].as_str().map(|name| place.path(name)).unwrap());
     assert_eq!(cached.1["bytes"], bytes.unwrap().len());
+    // Remarks name the folder that the command needs.
+    assert!(said.contains("`wgrad cache clear --table-cache cache` deletes it"), "{said}");
+    // So does a table of validation rows.
+    fs::copy(DIGITS, place.path("valid.csv")).unwrap();
+    let of_file =
+        |out: &'static str| with(&[&stored[..], &["--valid", "valid.csv", "--out", out]].concat());
+    place.ok(&with(&["--table-cache", "none", "--valid", "valid.csv", "--out", "read"]));
+    for (out, part) in [
+        ("first", "valid.csv: kept as numbers in cache/"),
+        ("second", "valid.csv: read from its cache, cache/"),
+    ] {
+        let output = place.run(&of_file(out));
+        let said = text(&output.stderr).replace("\n        ", " ");
+        assert!(said.contains(part), "{said}");
+        assert_eq!(model("read"), model(out));
+    }
     let cleared = place.ok(&["cache", "clear", "--table-cache", "cache"]);
-    assert!(cleared.starts_with("cache: 1 file deleted, "), "{cleared}");
+    assert!(cleared.starts_with("cache: 3 files deleted, "), "{cleared}");
     assert_eq!(fs::read_dir(place.path("cache")).unwrap().count(), 0);
     let none = ["--host-memory", "800KiB", "--table-cache", "none", "--out", "uncached"];
     let output = place.run(&with(&none));

@@ -236,6 +236,146 @@ fn columns_are_chosen_and_mistakes_are_told_with_their_place() {
 }
 
 #[test]
+fn yes_and_no_are_known_in_the_spelling_of_any_program() {
+    let place = Place::new();
+    let table = |yes: &str, no: &str| {
+        let word = |is: bool| if is { yes } else { no };
+        let rows =
+            (0..80).map(|i| format!("{},{},{}\n", i % 7, word(i % 3 == 0), word(i % 2 == 0)));
+        format!("a,paid,y\n{}", rows.collect::<String>())
+    };
+    place.write("pandas.csv", &table("True", "False"));
+    place.write("polars.csv", &table("true", "false"));
+    place.write("r.csv", &table("TRUE", "FALSE"));
+    place.ok("train pandas.csv --target y --hidden 4 --epochs 2 --out run --quiet");
+    let own = place.evaluated("run pandas.csv");
+    let (predicted, _) = place.ok("predict run pandas.csv --quiet");
+    let columns = |text: &str| -> Vec<String> {
+        text.lines().skip(1).map(|row| row.splitn(4, ',').nth(3).unwrap().to_string()).collect()
+    };
+    for other in ["polars.csv", "r.csv"] {
+        let (out, said) = place.ok(&format!("predict run {other}"));
+        assert!(!said.contains("did not occur in training"), "{said}");
+        // Predictions have the spelling of training.
+        assert_eq!(columns(&out), columns(&predicted));
+        assert_eq!(place.evaluated(&format!("run {other}"))["accuracy"], own["accuracy"]);
+        place.ok(&format!(
+            "train pandas.csv --target y --valid {other} --epochs 1 --out v --force --quiet"
+        ));
+    }
+    // A category with both spellings has two texts, as they are.
+    place.write("both.csv", &(table("True", "False") + "1,true,True\n2,true,False\n"));
+    let (out, _) = place.ok("inspect both.csv");
+    assert!(out.contains("an input for each of 3 texts"), "{out}");
+}
+
+#[test]
+fn texts_that_look_like_numbers_or_dates_are_told_with_a_remedy() {
+    let place = Place::new();
+    let mut text = String::from("share,price,weight,on it,kind,y\n");
+    for i in 0..60 {
+        let day = if i == 0 { "closed".to_string() } else { format!("{:02}.01.2024", i % 9 + 1) };
+        writeln!(text, "{}%,${}.50,{} kg,{day},type {},{}", i % 5, i % 6, i % 7, i % 3, i % 4)
+            .unwrap();
+    }
+    place.write("t.csv", &text);
+    let (_, said) = place.ok("train t.csv --target y --epochs 1 --hidden 2 --out r");
+    for part in [
+        "`share` is taken for texts, but 60 of 60 cells are numbers with `%`; take `%` out of the cells to have numbers",
+        "`price` is taken for texts, but 60 of 60 cells are numbers with `$`",
+        "`weight` is taken for texts, but 60 of 60 cells are numbers with `kg`",
+        "`on it` is taken for texts, but 59 of 60 cells look like dates; give --columns \"on it:date(%d.%m.%Y)\" to take them as dates",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!said.contains("`kind`"), "{said}");
+}
+
+#[test]
+fn parts_of_dates_are_chosen() {
+    let place = Place::new();
+    let mut text = String::from("when,x,y\n");
+    for i in 0..120_u32 {
+        writeln!(text, "2024-{:02}-{:02},{},{}", i / 28 % 12 + 1, i % 28 + 1, i % 5, i % 7)
+            .unwrap();
+    }
+    place.write("t.csv", &text);
+    let train =
+        "train t.csv --target y --task regress --hidden 4 --epochs 2 --keep last --quiet --force";
+    for (rule, inputs, told) in [
+        ("date(elapsed)", 2, "`when`: date: days"),
+        ("date(weekday,month)", 3, "`when`: date: month, weekday"),
+        // The year is the same in all rows.
+        ("date", 6, "`when`: date: month, day, weekday, day of year, days"),
+    ] {
+        place.ok(&format!("{train} --columns when:{rule} --out r"));
+        let (info, _) = place.ok("info r");
+        assert!(info.contains(told), "{rule}: {info}");
+        let schema = &serde_json::from_str::<Value>(&place.ok("info r --json").0).unwrap()["preparation"]
+            ["schema"];
+        assert_eq!(schema["features"].as_array().unwrap().len(), inputs, "{schema}");
+        // Rows that were held out are written with dates of the same parts.
+        let again = place.evaluated("r r/validation.csv");
+        let history = place.read("r/history.csv");
+        let (names, last) = (history.lines().next().unwrap(), history.lines().last().unwrap());
+        let at = names.split(',').position(|name| name == "valid_loss").unwrap();
+        let loss: f64 = last.split(',').nth(at).unwrap().parse().unwrap();
+        assert!((again["loss"].as_f64().unwrap() / loss - 1.0).abs() < 1e-4, "{again} {loss}");
+        place.ok("predict r t.csv --quiet");
+        place.ok("export r --onnx r.onnx --quiet --force");
+    }
+    place.write("t.toml", "target = \"y\"\ntask = \"regress\"\nepochs = 1\ncolumns = { when = \"date(month, weekday)\" }\n");
+    place.ok("train t.csv --config t.toml --out s --quiet");
+    assert!(place.read("s/config.toml").contains("columns = [\"when:date(month, weekday)\"]"));
+    let (out, _) = place.ok("inspect t.csv --columns when:date(month,weekday)");
+    assert!(out.contains("month, weekday") && !out.contains("day of year"), "{out}");
+    let said = place.refused("train t.csv --target y --columns when:date(hour) --out u");
+    assert!(said.contains("the dates have no time of day, and so no hour"), "{said}");
+    let said = place.refused("train t.csv --target y --columns when:date(moon) --out u");
+    assert!(said.contains("parts are year, month"), "{said}");
+    // All rows have the same year.
+    let (_, said) = place.ok("train t.csv --target y --columns when:date(year) --epochs 1 --out u");
+    assert!(
+        said.contains("the parts of `when` that are asked for are the same in all training rows"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_loss_of_ones_own_without_a_least_value_is_told_once() {
+    let place = Place::new();
+    place.write(
+        "t.csv",
+        &(0..60)
+            .map(|i| format!("{},{}\n", i % 7, i % 5))
+            .fold("a,y\n".to_string(), |all, row| all + &row),
+    );
+    let train = "train t.csv --target y --task regress --hidden 4 --epochs 8 --lr 1 --out";
+    let (_, said) = place.ok(&format!("{train} r --loss custom(p-y)"));
+    assert_eq!(said.matches("may fall without end").count(), 1, "{said}");
+    let (_, said) = place.ok(&format!("{train} s --loss custom(abs(p-y))"));
+    assert!(!said.contains("may fall without end"), "{said}");
+}
+
+#[test]
+fn kinds_that_weights_of_another_run_ask_for_are_told_as_theirs() {
+    let place = Place::new();
+    let rows = |cell: &dyn Fn(u32) -> String| {
+        (0..60)
+            .map(|i| format!("{},{},{}\n", cell(i), ["a", "b", "c"][i as usize % 3], i % 5))
+            .fold("x,kind,y\n".to_string(), |all, row| all + &row)
+    };
+    place.write("t.csv", &rows(&|i| (i % 7).to_string()));
+    place.write("u.csv", &rows(&|i| format!("size {}", i % 4)));
+    place.ok("train t.csv --target y --task regress --hidden 4 --epochs 1 --out r --quiet");
+    let said = place.refused("train u.csv --target y --task regress --hidden 4 --epochs 1 --init r/model.safetensors --out s");
+    assert!(
+        said.contains("`x` is read as in the model whose weights the run begins with"),
+        "{said}"
+    );
+}
+
+#[test]
 fn tables_for_very_many_texts_are_counted_before_they_are_made() {
     let place = Place::new();
     let mut text = String::from("user,x,y\n");
@@ -386,7 +526,7 @@ fn inspect_and_info_tell_of_each_column() {
         "embedding",
         "predicts `y`, loss mse",
         "`sex`: category: 0 is `f`, 1 is `m`",
-        "`when`: date, its parts and days",
+        "`when`: date: ",
     ] {
         assert!(out.contains(part), "{out}");
     }

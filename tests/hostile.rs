@@ -30,8 +30,8 @@ mod parquet_by_hand;
 #[path = "../fuzz/src/targets/mod.rs"]
 #[allow(unreachable_pub, reason = "part of a library there")]
 #[cfg_attr(
-    not(feature = "parquet"),
-    allow(dead_code, unused_imports, reason = "columns are read with this feature only")
+    not(all(feature = "parquet", feature = "xlsx")),
+    allow(dead_code, unused_imports, reason = "some tables are read with these features only")
 )]
 mod targets;
 
@@ -67,6 +67,12 @@ fn kept_arrays() {
 #[test]
 fn kept_columns() {
     replay("columns", targets::columns);
+}
+
+#[cfg(feature = "xlsx")]
+#[test]
+fn kept_workbooks() {
+    replay("xlsx", targets::xlsx);
 }
 
 #[test]

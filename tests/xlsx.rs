@@ -89,6 +89,18 @@ fn all_commands_take_a_sheet_and_predict_as_of_the_same_table_as_text() {
     place.ok("resume s --epochs 3 --quiet");
     let (out, _) = place.ok("predict s few.xlsx --sheet other --quiet");
     assert!(out.starts_with("a,y,y_predicted\n1,2,"), "{out}");
+    // Each of two tables may have its own sheet.
+    place.ok("train few.xlsx --sheet other --target y --valid few.xlsx --valid-sheet other --epochs 2 --hidden 2 --out t --quiet");
+    assert!(place.read("t/config.toml").contains("valid-sheet = \"other\""));
+    let said = place.refused(
+        "train few.xlsx --sheet other --target y --valid few.xlsx --valid-sheet nine --out u",
+    );
+    assert!(said.contains("there is no sheet `nine`"), "{said}");
+    let said = place.refused("train few.xlsx --target y --valid-sheet other --out u");
+    assert!(said.contains("--valid-sheet: it names the sheet of --valid FILE"), "{said}");
+    // The sheet of a workbook is none of a table of text.
+    place.write("valid.csv", "a,y\n1,2\n3,4\n");
+    place.ok("train few.xlsx --sheet other --target y --valid valid.csv --epochs 2 --hidden 2 --out w --quiet");
     let (out, _) = place.ok("inspect few.xlsx --sheet other");
     assert!(out.contains("3 rows, 2 columns"), "{out}");
 }

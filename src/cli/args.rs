@@ -403,7 +403,7 @@ pub struct PredictArgs {
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Replace the result's file if it is there
-    #[arg(long)]
+    #[arg(long, requires = "out")]
     pub force: bool,
     /// Device, such as auto, gpu or cpu
     ///
@@ -527,7 +527,7 @@ pub struct VerifyArgs {
     #[arg(long, default_value = "auto")]
     pub device: String,
     /// Show each kernel and variant, not failures alone
-    #[arg(short, long, conflicts_with = "quiet")]
+    #[arg(short, long, conflicts_with_all = ["quiet", "json"])]
     pub verbose: bool,
     /// One JSON object per check on stdout
     #[arg(long)]
@@ -555,9 +555,9 @@ pub struct BenchArgs {
     /// From the inputs to the outputs; relu between layers, Adam; squared error for one output, else cross-entropy. May be repeated.
     #[arg(long, value_name = "WIDTHS")]
     pub network: Vec<String>,
-    /// Rows of a batch of such a network
-    #[arg(long, value_name = "ROWS", default_value_t = 128)]
-    pub batch_size: usize,
+    /// Rows of a batch of such a network [default: 128]
+    #[arg(long, value_name = "ROWS", requires = "network", conflicts_with = "predict")]
+    pub batch_size: Option<usize>,
     /// Dispatch each kernel by itself, no whole steps at once
     ///
     /// On a GPU one dispatch does whole steps of a small network; this is for comparing.
@@ -585,14 +585,14 @@ pub struct BenchArgs {
     /// The figures are those of all networks together.
     #[arg(long, value_name = "COUNTS", value_delimiter = ',', conflicts_with_all = ["profile", "predict"])]
     pub members: Vec<usize>,
-    /// Time for choosing kernels
+    /// Time for choosing kernels [default: quick]
     ///
     /// off, quick or full: how much time goes into choosing the GPU's kernels.
-    #[arg(long, value_name = "NAME", default_value = "quick")]
-    pub tune: String,
-    /// Milliseconds that quick may take
-    #[arg(long, value_name = "COUNT", default_value_t = 250)]
-    pub tune_ms: u32,
+    #[arg(long, value_name = "NAME", conflicts_with = "single_kernels")]
+    pub tune: Option<String>,
+    /// Milliseconds that quick may take [default: 250]
+    #[arg(long, value_name = "COUNT", conflicts_with = "single_kernels")]
+    pub tune_ms: Option<u32>,
     /// Time without checking the device's kernels first
     #[arg(long)]
     pub no_verify: bool,

@@ -22,7 +22,7 @@ pub use args::{Cli, Verb};
 #[doc(hidden)]
 pub use settings::check_settings;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, caught};
 use crate::report::{JsonLines, escape_controls};
 use output::Output;
 
@@ -102,7 +102,7 @@ impl fmt::Display for Failure {
 /// With a message for people; nothing is left behind that was not finished, unless the message says so.
 pub fn run(cli: Cli) -> Result<Exit, Failure> {
     let json = cli.verb.json();
-    let outcome = done(cli);
+    let outcome = caught(|| done(cli));
     if let (Err(failure), true) = (&outcome, json) {
         // If stdout is what failed, stderr has to do.
         let _ = JsonLines::new(Output::new()).error(&failure.to_string(), failure.code());

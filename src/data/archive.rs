@@ -87,7 +87,7 @@ fn quad(bytes: &[u8], at: usize) -> u64 {
 }
 
 /// Returns true for the archive of an Excel workbook.
-pub(super) fn is_workbook(path: &Path) -> bool {
+pub(crate) fn is_workbook(path: &Path) -> bool {
     let is_list = |it: &ArchiveEntry| it.name.eq_ignore_ascii_case(WORKBOOK);
     entries(path).is_ok_and(|files| files.iter().any(is_list))
 }

@@ -132,6 +132,14 @@ pub(super) fn number(cell: &str) -> Result<f64, NotNumber> {
     }
 }
 
+/// Spellings of yes and of no: those of the formats whose cells are of a type of their own, of pandas and of R.
+const LOGICAL: [[&str; 3]; 2] = [["true", "True", "TRUE"], ["false", "False", "FALSE"]];
+
+/// Returns all spellings of yes or no, if a text is one of them; else none.
+pub(super) fn spellings(text: &str) -> &'static [&'static str] {
+    LOGICAL.iter().find(|all| all.contains(&text)).map_or(&[], |all| all)
+}
+
 /// Returns true if a number has more digits than f64 keeps: a whole number beyond 2^53 that is another one there, or one of more
 /// than 17 digits.
 pub(super) fn loses_digits(cell: &str) -> bool {

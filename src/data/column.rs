@@ -3,11 +3,12 @@
 //! In: cells as numbers, days or indices of texts. Out: inputs, and their names.
 //! Absent on purpose: how a column is fitted to rows, which `encode.rs` does.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::date;
+use super::cell;
+use super::date::{self, DatePart};
 
 /// A column of a table, and the inputs of a network that it becomes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,8 +66,8 @@ pub enum ColumnEncoding {
         timed: bool,
         /// True if training had gaps: a last input is 1 for these and else 0. The mean of the training rows stands in for the others.
         gaps: bool,
-        /// Places of the parts (year, month, day, weekday, day of year, hour, minute) that were the same in all training rows, and so
-        /// are no inputs.
+        /// Places of the parts (year, month, day, weekday, day of year, hour, minute, days) that are no inputs: those that were the same in
+        /// all training rows, and those that were not asked for.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         constant: Vec<usize>,
     },
@@ -145,10 +146,9 @@ impl Column {
             }
             ColumnEncoding::Embedding { .. } => vec![name.clone()],
             ColumnEncoding::Date { timed, gaps, constant, .. } => {
-                let parts = &date::PARTS[..if *timed { 7 } else { 5 }];
-                let parts = parts.iter().enumerate().filter(|(at, _)| !constant.contains(at));
-                let parts = parts.map(|(_, part)| format!("{name} {part}"));
-                parts.chain([format!("{name} days")]).chain(missing(*gaps)).collect()
+                let parts = date_places(*timed, constant);
+                let parts = parts.map(|at| format!("{name} {}", date::PARTS[at]));
+                parts.chain(missing(*gaps)).collect()
             }
         }
     }
@@ -162,9 +162,7 @@ impl Column {
                 values.len() + usize::from(pooled.is_some()) + usize::from(*gaps)
             }
             ColumnEncoding::Date { timed, gaps, constant, .. } => {
-                let parts = if *timed { 7 } else { 5 };
-                let left_out = constant.iter().filter(|&&at| at < parts).count();
-                parts - left_out + 1 + usize::from(*gaps)
+                date_places(*timed, constant).count() + usize::from(*gaps)
             }
         }
     }
@@ -207,10 +205,8 @@ impl Column {
                 put(if cell < values.len() as f64 { cell + 1.0 } else { 0.0 });
             }
             ColumnEncoding::Date { timed, gaps, constant, .. } => {
-                let parts = if gap { [f64::NAN; 7] } else { date::parts(cell) };
-                let parts = parts[..if *timed { 7 } else { 5 }].iter().enumerate();
-                parts.filter(|(at, _)| !constant.contains(at)).for_each(|(_, &part)| put(part));
-                put(cell);
+                let parts = if gap { [f64::NAN; 8] } else { date::parts(cell) };
+                date_places(*timed, constant).for_each(|at| put(parts[at]));
                 if *gaps {
                     put(f64::from(gap));
                 }
@@ -266,6 +262,31 @@ pub(super) fn embedded(columns: &[Column]) -> Vec<(usize, usize, usize)> {
     tables
 }
 
+/// Returns the places of the parts of a date that are inputs, without those that are left out.
+pub(crate) fn date_places(timed: bool, left_out: &[usize]) -> impl Iterator<Item = usize> {
+    let is_of_time = |at: usize| DatePart::ALL[at].is_of_time();
+    (0..date::PARTS.len()).filter(move |at| (timed || !is_of_time(*at)) && !left_out.contains(at))
+}
+
+/// Returns the texts of a category with their places, and behind them other spellings of yes and no: a program writes `True`, the next one
+/// `true`. A category that has several spellings of one of the two gets none besides.
+pub(crate) fn spelled_texts(values: &[String]) -> Vec<(&str, usize)> {
+    let mut texts: Vec<(&str, usize)> = values.iter().map(String::as_str).zip(0..).collect();
+    for (place, value) in values.iter().enumerate() {
+        let spellings = cell::spellings(value);
+        let is_one = |it: &&String| spellings.contains(&it.as_str());
+        if !spellings.is_empty() && values.iter().filter(is_one).count() == 1 {
+            texts.extend(spellings.iter().filter(|&it| it != value).map(|&it| (it, place)));
+        }
+    }
+    texts
+}
+
+/// Returns the place of each text of a category, in all spellings of [`spelled_texts`].
+pub(super) fn places_of_texts(values: &[String]) -> HashMap<&str, usize> {
+    spelled_texts(values).into_iter().collect()
+}
+
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -298,7 +319,9 @@ mod tests {
                 });
                 encodings.push(ColumnEncoding::Embedding { values, dimension: 2, gaps, pooled });
             }
-            for (timed, constant) in [(false, vec![]), (true, vec![0, 6]), (false, vec![1, 4])] {
+            for (timed, constant) in
+                [(false, vec![]), (true, vec![0, 6]), (false, vec![1, 4]), (false, vec![0, 2, 7])]
+            {
                 encodings.push(ColumnEncoding::Date { format: None, timed, gaps, constant });
             }
         }

@@ -16,7 +16,7 @@ pub(super) enum NoteForm {
     Index,
     NothingButGaps,
     MarksAreGaps,
-    LooksLikeDates,
+    LooksLikeOther,
     Identifies,
     RareTexts,
     RoundedNumbers,

@@ -34,6 +34,7 @@ use super::number_builder::NumberBuilder;
 use super::open::{is_array_file, is_lasting};
 use super::row_cells::OddCell;
 use super::schema::{Schema, Target};
+use super::split::SplitColumns;
 use super::stored_numbers::table_memory;
 use super::table::Dataset;
 use super::table_cache::CacheEntry;
@@ -170,8 +171,39 @@ impl Dataset {
         format: &TableFormat,
         host_memory: Option<u64>,
     ) -> Result<(Self, Vec<String>)> {
-        let mut reader = PartReader::open_as(path, schema, format)?;
+        Self::load_like_kept(path.as_ref(), schema, format, (host_memory, None))
+    }
+
+    /// Does the same as [`Self::load_like`]; a table that is larger than memory is kept in a folder as numbers, as by [`Self::load`].
+    pub(crate) fn load_like_kept(
+        path: &Path,
+        schema: &Schema,
+        format: &TableFormat,
+        (host_memory, cache): (Option<u64>, Option<&Path>),
+    ) -> Result<(Self, Vec<String>)> {
         let memory = table_memory(host_memory);
+        let mut entry =
+            cache.and_then(|folder| CacheEntry::like(path, (schema, format), (folder, memory)));
+        if let Some(table) = entry.as_mut().and_then(CacheEntry::load) {
+            return Ok((table.data, table.notes));
+        }
+        let (data, notes) = Self::read_like(path, schema, format, memory)?;
+        let table = LoadedTable { data, columns: SplitColumns::default(), notes };
+        let table = match entry {
+            Some(entry) => entry.keep(table),
+            None => table,
+        };
+        Ok((table.data, table.notes))
+    }
+
+    /// Reads a table as one of this schema, whose features may take `memory` in memory.
+    fn read_like(
+        path: &Path,
+        schema: &Schema,
+        format: &TableFormat,
+        memory: Option<u64>,
+    ) -> Result<(Self, Vec<String>)> {
+        let mut reader = PartReader::open_as(path, schema, format)?;
         let mut part = reader.empty();
         let mut x = NumberBuilder::within(memory);
         let mut odd = Vec::new();

@@ -3,9 +3,63 @@
 //! In: the text of a cell, in ISO 8601 or in a format of the user's. Out: days since 1970-01-01, and from these the parts of a date.
 //! Absent on purpose: time zones as places; an offset from UTC is taken into account.
 
-/// Parts of a date, in the order of [`parts`]; the last two are of the time of day.
-pub(super) const PARTS: [&str; 7] =
-    ["year", "month", "day", "weekday", "day of year", "hour", "minute"];
+use serde::{Deserialize, Serialize};
+
+/// Part of a date that may be an input of a network, in the order of the inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DatePart {
+    /// Year.
+    Year,
+    /// Month, from 1.
+    Month,
+    /// Day of the month, from 1.
+    Day,
+    /// Day of the week, from 0 for Monday.
+    Weekday,
+    /// Day of the year, from 1.
+    DayOfYear,
+    /// Hour.
+    Hour,
+    /// Minute.
+    Minute,
+    /// Days since 1970-01-01 with their fraction.
+    Elapsed,
+}
+
+impl DatePart {
+    /// All parts, in their order.
+    pub const ALL: [Self; 8] = [
+        Self::Year,
+        Self::Month,
+        Self::Day,
+        Self::Weekday,
+        Self::DayOfYear,
+        Self::Hour,
+        Self::Minute,
+        Self::Elapsed,
+    ];
+
+    /// Returns the name that options use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DayOfYear => "day-of-year",
+            Self::Elapsed => "elapsed",
+            other => PARTS[other as usize],
+        }
+    }
+
+    /// Returns true for a part of the time of day alone.
+    pub(super) fn is_of_time(self) -> bool {
+        matches!(self, Self::Hour | Self::Minute)
+    }
+}
+
+/// Names of the parts in names of inputs.
+pub(super) const PARTS: [&str; 8] =
+    ["year", "month", "day", "weekday", "day of year", "hour", "minute", "days"];
+/// Place of the days since 1970-01-01 among the parts.
+pub(super) const ELAPSED: usize = 7;
 const DAY_SECONDS: f64 = 86_400.0;
 
 /// Reads a trimmed cell. Returns the days since 1970-01-01, and whether the cell tells the time of day.
@@ -17,7 +71,7 @@ pub(super) fn parse(text: &str, format: Option<&str>) -> Option<(f64, bool)> {
 }
 
 /// Returns the parts that [`PARTS`] names; weekdays count from Monday, 0.
-pub(super) fn parts(days: f64) -> [f64; 7] {
+pub(super) fn parts(days: f64) -> [f64; 8] {
     // Rounded to milliseconds, since a fraction of a day such as 10:20 has no exact f64.
     let seconds = (days * DAY_SECONDS * 1000.0).round() / 1000.0;
     let day = (seconds / DAY_SECONDS).floor();
@@ -28,7 +82,39 @@ pub(super) fn parts(days: f64) -> [f64; 7] {
     let weekday = (whole + 3).rem_euclid(7);
     let of_year = whole - days_of(year, 1, 1) + 1;
     let (hour, minute) = ((rest / 3600.0).floor(), (rest % 3600.0 / 60.0).floor());
-    [year as f64, month as f64, date as f64, weekday as f64, of_year as f64, hour, minute]
+    [year as f64, month as f64, date as f64, weekday as f64, of_year as f64, hour, minute, days]
+}
+
+/// Returns days since 1970-01-01 that have these parts, the first ones from the year 2000 on where no year is known.
+#[cfg(feature = "cli")]
+pub(super) fn with_parts(known: [Option<f64>; 8]) -> Option<f64> {
+    if let Some(days) = known[ELAPSED] {
+        return Some(days);
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "parts are small whole numbers")]
+    let whole = known.map(|part| part.map(|part| part as i64));
+    let [year, month, day, weekday, of_year, ..] = whole;
+    // The calendar repeats itself after 400 years.
+    let years = year.map_or(2000..2400, |year| year..year + 1);
+    let time = known[5].unwrap_or(0.0) / 24.0 + known[6].unwrap_or(0.0) / 1440.0;
+    let fits = |days: &i64| {
+        let found = parts(*days as f64);
+        let same =
+            |part: Option<i64>, place: usize| part.is_none_or(|it| it as f64 == found[place]);
+        same(year, 0) && same(month, 1) && same(day, 2) && same(weekday, 3) && same(of_year, 4)
+    };
+    for year in years {
+        let begin = days_of(year, 1, 1);
+        let all = match (of_year, month) {
+            (Some(of_year), _) => begin + of_year - 1..begin + of_year,
+            (None, Some(month)) => days_of(year, month, 1)..days_of(year, month, 1) + 31,
+            (None, None) => begin..begin + 366,
+        };
+        if let Some(days) = all.into_iter().find(fits) {
+            return Some(days as f64 + time);
+        }
+    }
+    None
 }
 
 /// Days since 1970-01-01 of a date of the Gregorian calendar, which is continued backwards.
@@ -67,7 +153,7 @@ fn days(date: [i64; 3], time: [f64; 3]) -> Option<f64> {
 
 /// Writes a date as [`parse`] reads it.
 pub(super) fn text(days: f64, format: Option<&str>, timed: bool) -> String {
-    let [year, month, day, _, _, hour, minute] = parts(days);
+    let [year, month, day, _, _, hour, minute, _] = parts(days);
     let midnight = days_of(year as i64, month as i64, day as i64) as f64;
     let seconds = ((days - midnight) * DAY_SECONDS * 1000.0).round() / 1000.0;
     let second = seconds - hour * 3600.0 - minute * 60.0;
@@ -206,16 +292,28 @@ mod tests {
             assert_eq!(parsed(bad), None, "{bad}");
         }
         // A Saturday.
-        assert_eq!(parts(20_785.0), [2026.0, 11.0, 28.0, 5.0, 332.0, 0.0, 0.0]);
+        assert_eq!(parts(20_785.0), [2026.0, 11.0, 28.0, 5.0, 332.0, 0.0, 0.0, 20_785.0]);
         let (days, _) = parsed("2024-02-29T23:59:59").unwrap();
-        assert_eq!(parts(days), [2024.0, 2.0, 29.0, 3.0, 60.0, 23.0, 59.0]);
+        assert_eq!(parts(days)[..7], [2024.0, 2.0, 29.0, 3.0, 60.0, 23.0, 59.0]);
         assert_eq!(parts(parsed("1900-03-01 10:20").unwrap().0)[..3], [1900.0, 3.0, 1.0]);
-        assert_eq!(parts(parsed("1900-03-01 10:20").unwrap().0)[5..], [10.0, 20.0]);
+        assert_eq!(parts(parsed("1900-03-01 10:20").unwrap().0)[5..7], [10.0, 20.0]);
         #[cfg(feature = "cli")]
         for (written, format) in [("2024-02-29T23:59:59", None), ("29.2.2024", Some("%d.%m.%Y"))] {
             let (days, timed) = parse(written, format).unwrap();
             let again = text(days, format, timed);
             assert_eq!(parse(&again, format), Some((days, timed)), "{again}");
+        }
+        #[cfg(feature = "cli")]
+        for text in ["2024-02-29T23:59", "2019-12-31", "1987-07-05T10:20"] {
+            let all = parts(parsed(text).unwrap().0);
+            // Any parts of a date are those of some date.
+            for chosen in 1_u32..256 {
+                let known = std::array::from_fn(|at| (chosen >> at & 1 == 1).then_some(all[at]));
+                let found = parts(with_parts(known).unwrap());
+                for at in (0..8).filter(|&at| known[at].is_some()) {
+                    assert_eq!(found[at], all[at], "{text} {known:?}");
+                }
+            }
         }
         for day in -800_000..800_000 {
             let (year, month, date) = civil(day);

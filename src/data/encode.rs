@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use super::cell::shown;
 use super::column::{
-    Column, ColumnEncoding, PooledTexts, embedded, encode_row, index, input_names,
+    Column, ColumnEncoding, PooledTexts, date_places, embedded, encode_row, index, input_names,
+    places_of_texts,
 };
 use super::column_notes::{ColumnNote, ColumnNotes, NoteForm};
-use super::date;
-use super::header::list;
+use super::date::{self, DatePart};
+use super::header::{list, option_value};
 use super::kinds::{CategoryRule, RawColumn, RawColumns, RawKind};
 use super::number_builder::NumberBuilder;
 use super::row_cells::OddCell;
@@ -128,10 +129,10 @@ impl Dataset {
             let name = list(&[&column.name]);
             let problem = format!(
                 "column {name} has {} different texts, of which at most {MOST_ONE_HOT} may have an input each; give ‘columns’ \
-                 \"{}:embedding(8)\" for a table, a larger ‘min_count’ for fewer texts, or ‘ignore’ {}",
+                 {} for a table, a larger ‘min_count’ for fewer texts, or ‘ignore’ {}",
                 column.encoding.values().len(),
-                name.trim_matches('`'),
-                name.trim_matches('`')
+                option_value(&column.name, ":embedding(8)"),
+                option_value(&column.name, "")
             );
             return Err(Error::table(self.source(), problem).at_column(&column.name));
         }
@@ -179,17 +180,21 @@ impl Dataset {
                 let pooled = (pooled.texts > 0).then_some(pooled);
                 category(values, (gaps, pooled), (*rule, raw.texts.one_hot))
             }
-            RawKind::Date { format, timed } => {
+            RawKind::Date { format, timed, parts: asked } => {
                 let mut days = self.column(place).filter(|days| !days.is_nan());
-                let first = days.next().map_or([f64::NAN; 7], date::parts);
-                let mut same = [true; 7];
+                let first = days.next().map_or([f64::NAN; 8], date::parts);
+                let mut same = [true; 8];
                 days.for_each(|days| {
                     let parts = date::parts(days);
-                    (0..7).for_each(|at| same[at] &= parts[at].to_bits() == first[at].to_bits());
+                    (0..8).for_each(|at| same[at] &= parts[at].to_bits() == first[at].to_bits());
                 });
+                // The days stay as they are, so that a column of dates is one.
+                same[date::ELAPSED] = false;
+                let is_asked = |at: usize| asked.is_empty() || asked.contains(&DatePart::ALL[at]);
                 // Without an input of its own for hours, a time of day is none that was left out.
-                let parts = if *timed { 7 } else { 5 };
-                let constant = (0..parts).filter(|&at| same[at]).collect();
+                let of_rows = |at: &usize| *timed || !DatePart::ALL[*at].is_of_time();
+                let all = (0..DatePart::ALL.len()).filter(of_rows);
+                let constant = all.filter(|&at| same[at] || !is_asked(at)).collect();
                 ColumnEncoding::Date { format: format.clone(), timed: *timed, gaps, constant }
             }
         };
@@ -276,7 +281,9 @@ impl Dataset {
         let mut notes = self.notes.to_vec();
         if self.raw.is_some() {
             let mut of_columns = told_lacking(&own, columns);
-            columns.iter().for_each(|column| of_columns.push(&column.name, told_pooled(column)));
+            for column in columns {
+                of_columns.push(&column.name, told_pooled(column).or_else(|| told_same(column)));
+            }
             notes.extend(of_columns.into_sentences());
         }
         let notes = Arc::new(notes);
@@ -315,6 +322,16 @@ fn told_lacking(own: &[RawColumn], columns: &[Column]) -> ColumnNotes {
         notes.push(&column.name, Some(ColumnNote { form: NoteForm::NothingButGaps, text }));
     }
     notes
+}
+
+/// Says that the parts of a date that are asked for are the same in all training rows.
+fn told_same(column: &Column) -> Option<ColumnNote> {
+    let ColumnEncoding::Date { timed, constant, .. } = &column.encoding else { return None };
+    date_places(*timed, constant).next().is_none().then(|| {
+        let name = list(&[&column.name]);
+        let text = format!("the parts of {name} that are asked for are the same in all training rows, and tell nothing");
+        ColumnNote { form: NoteForm::NothingButGaps, text }
+    })
 }
 
 /// Says how many texts of a column share one place, if some do.
@@ -371,16 +388,26 @@ fn matched(
         (RawKind::Number, ColumnEncoding::Number { .. })
         | (RawKind::Date { .. }, ColumnEncoding::Date { .. }) => None,
         (RawKind::Category { values, .. }, encoding) if encoding.is_category() => {
-            let known: HashMap<&str, usize> =
-                encoding.values().iter().map(String::as_str).zip(0..).collect();
+            let known = places_of_texts(encoding.values());
             let other = encoding.values().len();
             let index = |value: &String| known.get(value.as_str()).copied().unwrap_or(other);
             Some(values.iter().map(index).collect())
         }
-        _ => {
+        (own, _) => {
+            let own = match own {
+                RawKind::Number => "numbers",
+                RawKind::Category { .. } => "texts",
+                RawKind::Date { .. } => "dates",
+            };
+            let (had, rule) = match &column.encoding {
+                ColumnEncoding::Number { .. } => ("numbers", ":number"),
+                ColumnEncoding::Date { .. } => ("dates", ":date"),
+                _ => ("texts", ":category"),
+            };
             return Err(format!(
-                "column {} is of another kind than in the other table; say its kind with ‘columns’",
-                shown(&column.name)
+                "column {} holds {own}, and {had} where the encoding comes from; correct its cells, or give ‘columns’ {}",
+                shown(&column.name),
+                option_value(&column.name, rule)
             ));
         }
     };

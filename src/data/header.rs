@@ -238,6 +238,32 @@ pub(crate) fn list<S: AsRef<str>>(names: &[S]) -> String {
     }
 }
 
+/// Returns a name of a column, or a mark of gaps, with what follows it, as one word of a shell that options with lists take: a name with a
+/// comma in quotes of its own, and all of it in quotes that keep it whole.
+pub(crate) fn option_value(name: &str, rest: &str) -> String {
+    /// Letters up to which a name is given as it is.
+    const LONGEST: usize = 200;
+    let is_usual = |letter: char| !letter.is_control();
+    let name = match name.chars().all(is_usual) && name.chars().count() <= LONGEST {
+        true => name.trim().to_string(),
+        false => shown(name).trim_matches('`').to_string(),
+    };
+    let plain = |letter: char| letter.is_alphanumeric() || "_-./".contains(letter);
+    if rest.is_empty() && !name.is_empty() && name.chars().all(plain) && !name.starts_with('-') {
+        return name;
+    }
+    let parted = name.contains([',', '(', ')']) || name.starts_with('"');
+    let value = match parted {
+        true => format!("\"{}\"{rest}", name.replace('"', "\\\"")),
+        false => format!("{name}{rest}"),
+    };
+    if value.contains(['"', '$', '`', '\\', '!']) {
+        format!("'{}'", value.replace('\'', "'\\''"))
+    } else {
+        format!("\"{value}\"")
+    }
+}
+
 /// Returns Levenshtein's distance: the fewest letters to add, drop or replace to turn `a` into `b`.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
@@ -265,6 +291,22 @@ mod tests {
         {
             assert_eq!(distance(a, b), want, "{a} {b}");
             assert_eq!(distance(b, a), want, "{b} {a}");
+        }
+    }
+
+    #[test]
+    fn names_are_one_word_of_a_shell() {
+        for (name, rest, want) in [
+            ("age", "", "age"),
+            ("age", ":category", "\"age:category\""),
+            ("day of it", "", "\"day of it\""),
+            ("a, b", ":category", "'\"a, b\":category'"),
+            ("price ($)", "", "'\"price ($)\"'"),
+            ("it's $5", "", "'it'\\''s $5'"),
+            ("-1", "", "\"-1\""),
+            ("a\nb", "", "'a\\nb'"),
+        ] {
+            assert_eq!(option_value(name, rest), want);
         }
     }
 

@@ -10,8 +10,10 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::cell::GapMarks;
+use super::column::date_places;
 use super::column_cells::{CellCounts, number_hash};
 use super::csv::{AllCells, TableReader, all_cells};
+use super::date::{self, DatePart};
 use super::encode::told_encoding;
 use super::header::{self, list};
 use super::kinds::{CategoryRule, ColumnScan, Decision};
@@ -197,11 +199,12 @@ fn fate(
         Ok((Decision::Category(rule), _)) => {
             ("category", told_category((rule, gaps), counts, options))
         }
-        Ok((Decision::Date { timed, .. }, _)) => {
-            let time = if timed { ", hour, minute" } else { "" };
-            let parts =
-                format!("year, month, day, weekday, day of year{time}, days{}", and_gaps(gaps));
-            ("date", parts)
+        Ok((Decision::Date { rule, timed }, _)) => {
+            let is_asked =
+                |at: &usize| rule.parts.is_empty() || rule.parts.contains(&DatePart::ALL[*at]);
+            let parts = date_places(timed, &[]).filter(is_asked).map(|at| date::PARTS[at]);
+            let parts: Vec<&str> = parts.collect();
+            ("date", format!("{}{}", parts.join(", "), and_gaps(gaps)))
         }
         Ok((Decision::LeftOut(note), _)) => ("none", note),
         Err((line, problem)) => ("mixed", format!("refused: line {line}: {problem}")),

@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use super::cell::{self, GapMarks, NotNumber, shown};
 use super::column_notes::{ColumnNote, NoteForm};
-use super::date;
+use super::date::{self, DatePart};
+use super::header::option_value;
 use super::quick_number::quick_number;
-use super::table_options::{ColumnRule, GapRule};
+use super::table_options::{ColumnRule, DateRule, GapRule};
+use super::text_forms::TextForms;
 use super::text_table::hash_of;
 
 /// Fewest filled cells by which a column of texts may be judged to identify rows.
@@ -22,8 +24,6 @@ const FEW_CELLS: usize = 20;
 const LONG_TEXT: usize = 40;
 /// Number of texts that are looked at for dates in any case.
 const TRIED_DATES: usize = 10;
-/// Usual forms of dates that ISO 8601 does not have; the text alone does not tell day from month.
-const USUAL_DATES: [&str; 4] = ["%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y"];
 /// Number of cells with one problem that a message shows.
 pub(super) const SHOWN_CELLS: usize = 5;
 /// Most different texts of a column that are counted; more identify rows.
@@ -56,7 +56,13 @@ pub(super) enum RawKind {
     /// Indices into texts, or NaN for gaps.
     Category { values: Vec<String>, rule: CategoryRule },
     /// Days since 1970-01-01, or NaN for gaps.
-    Date { format: Option<String>, timed: bool },
+    Date {
+        format: Option<String>,
+        timed: bool,
+        /// Parts that are asked for; none for the usual ones.
+        #[serde(default)]
+        parts: Vec<DatePart>,
+    },
 }
 
 /// Type that a file declares for a column, where it says more than the cells.
@@ -131,7 +137,7 @@ pub(super) enum Decision {
     Number,
     Category(CategoryRule),
     Date {
-        format: Option<String>,
+        rule: DateRule,
         timed: bool,
     },
     /// No feature, for this reason.
@@ -163,6 +169,8 @@ pub(super) struct ColumnScan {
     first_undated: Option<Box<Place>>,
     /// Number of dates.
     dated: usize,
+    /// Forms of texts that are no dates, once there is such a text.
+    forms: Option<Box<TextForms>>,
     /// Number of cells with the problem of the first text, beside that one, and the lines of the first of them.
     more: usize,
     more_lines: Vec<u64>,
@@ -198,6 +206,7 @@ impl ColumnScan {
             first_text: None,
             first_undated: None,
             dated: 0,
+            forms: None,
             more: 0,
             more_lines: Vec::new(),
             hashes: HashList::default(),
@@ -234,8 +243,8 @@ impl ColumnScan {
 
     /// Returns the part that a trimmed cell has.
     pub(super) fn class(&self, cell: &str, marks: &GapMarks) -> CellClass {
-        if let Some(ColumnRule::Date(format)) = &self.rule {
-            return match date::parse(cell, format.as_deref()) {
+        if let Some(ColumnRule::Date(rule)) = &self.rule {
+            return match date::parse(cell, rule.format.as_deref()) {
                 _ if marks.has(cell) => CellClass::Gap,
                 Some(_) => CellClass::Odd,
                 None => CellClass::Text,
@@ -268,6 +277,7 @@ impl ColumnScan {
     ) -> f64 {
         let before = (self.numbers, self.gaps, self.odd);
         let (texts, dated, letters) = (self.texts, self.dated, self.letters);
+        let forms = self.forms.clone().unwrap_or_default();
         let misfits = self.misfits();
         self.tries_all = true;
         let value = self.push(cell, line, marks);
@@ -280,6 +290,9 @@ impl ColumnScan {
         self.more += (self.misfits() - misfits) * others;
         self.texts += (self.texts - texts) * others;
         self.dated += (self.dated - dated) * others;
+        if let Some(own) = &mut self.forms {
+            own.repeat_since(&forms, others);
+        }
         self.letters += (self.letters - letters) * others;
         value
     }
@@ -320,6 +333,9 @@ impl ColumnScan {
         self.texts += part.texts;
         self.letters += part.letters;
         self.dated += part.dated;
+        if let Some(forms) = part.forms {
+            self.forms.get_or_insert_default().append(*forms);
+        }
         self.dates &= part.dates;
         self.marks.extend(part.marks);
         self.timed |= part.timed;
@@ -406,6 +422,7 @@ impl ColumnScan {
             self.dates = false;
             self.first_undated = self.first_undated.take().or_else(|| place(NotNumber::Text));
         }
+        self.forms.get_or_insert_default().note(cell, self.tries_all);
         f64::NAN
     }
 
@@ -421,7 +438,7 @@ impl ColumnScan {
         }
         self.texts += 1;
         let format = match &self.rule {
-            Some(ColumnRule::Date(format)) => format.as_deref(),
+            Some(ColumnRule::Date(rule)) => rule.format.as_deref(),
             _ => None,
         };
         if let Some((days, timed)) = date::parse(cell, format) {
@@ -486,8 +503,10 @@ impl ColumnScan {
         let filled = self.numbers + self.odd + self.texts;
         let shown_name = shown(name);
         if let Some(DeclaredType::Refused(what)) = &self.declared {
-            let problem =
-                format!("the column holds {what}, which are no inputs; give ‘ignore’ {name}");
+            let problem = format!(
+                "the column holds {what}, which are no inputs; give ‘ignore’ {}",
+                option_value(name, "")
+            );
             return Err((1, problem));
         }
         if let Some(ruled) = self.ruled() {
@@ -520,7 +539,7 @@ impl ColumnScan {
             return Ok(left_out(NoteForm::NothingButGaps, note));
         };
         if self.dates && self.numbers + self.odd == 0 && self.rule.is_none() {
-            return Ok((Decision::Date { format: None, timed: self.timed }, None));
+            return Ok((Decision::Date { rule: DateRule::default(), timed: self.timed }, None));
         }
         if let Some(bad) = self.first_undated.as_ref().filter(|_| self.rule.is_none())
             && self.dated * 2 > filled
@@ -533,31 +552,27 @@ impl ColumnScan {
             return Err((first.line, self.no_number(first, name, filled) + &self.others()));
         }
         let (texts, different) = (self.texts + self.odd, self.hashes.len());
-        let is_date = |format: &&str| date::parse(&first.text, Some(format)).is_some();
-        let usual = USUAL_DATES.iter().copied().find(is_date);
+        let form = self.forms.as_ref().and_then(|forms| forms.usual(filled));
         if texts >= FEW_CELLS && different * 2 > texts || different == MANY_TEXTS {
-            let like = match self.letters / texts >= LONG_TEXT {
-                _ if usual.is_some() => "dates of another form",
-                true => "free text",
-                false => "an identifier",
+            let like = match &form {
+                Some(form) => form.name(),
+                None if self.letters / texts >= LONG_TEXT => "free text",
+                None => "an identifier",
             };
+            let as_values = || {
+                format!("give ‘columns’ {} to take them as values", option_value(name, ":category"))
+            };
+            let remedy = form.map_or_else(as_values, |form| form.remedy(name));
             let note = format!(
-                "{shown_name} holds {different} different texts in {texts} cells, which look like {like}, and is left out; \
-                 give ‘columns’ \"{name}:{rule}\" to take them as {values}",
-                name = shown(name).trim_matches('`'),
-                rule = usual.map_or("category".into(), |format| format!("date({format})")),
-                values = if usual.is_some() { "dates" } else { "values" }
+                "{shown_name} holds {different} different texts in {texts} cells, which look like {like}, and is left out; {remedy}"
             );
             return Ok(left_out(NoteForm::Identifies, note));
         }
-        let note = usual.map(|format| {
-            format!(
-                "{shown_name} is taken for texts, but {} looks like a date; give ‘columns’ \"{}:date({format})\" if it is one",
-                shown(&first.text),
-                shown_name.trim_matches('`')
-            )
+        let note = form.map(|form| {
+            let (counted, remedy) = (form.counted(filled), form.remedy(name));
+            let text = format!("{shown_name} is taken for texts, but {counted}; {remedy}");
+            ColumnNote { form: NoteForm::LooksLikeOther, text }
         });
-        let note = note.map(|text| ColumnNote { form: NoteForm::LooksLikeDates, text });
         Ok((Decision::Category(CategoryRule::Auto), note))
     }
 
@@ -567,12 +582,21 @@ impl ColumnScan {
             ColumnRule::Category => CategoryRule::Auto,
             ColumnRule::OneHot => CategoryRule::OneHot,
             ColumnRule::Embedding(width) => CategoryRule::Embedding(*width),
-            ColumnRule::Date(format) => {
-                return Some(match self.first_text.as_ref() {
-                    Some(bad) => {
-                        Err((bad.line, Self::no_date(bad, format.as_deref()) + &self.others()))
+            ColumnRule::Date(rule) => {
+                let format = rule.format.as_deref();
+                let of_time = rule.parts.iter().find(|part| part.is_of_time());
+                return Some(match (self.first_text.as_ref(), of_time) {
+                    (Some(bad), _) => Err((bad.line, Self::no_date(bad, format) + &self.others())),
+                    (None, Some(part)) if !self.timed && self.texts > 0 => {
+                        let part = part.name();
+                        Err((
+                            1,
+                            format!(
+                                "the dates have no time of day, and so no {part}; leave it out"
+                            ),
+                        ))
                     }
-                    None => Ok(Decision::Date { format: format.clone(), timed: self.timed }),
+                    (None, _) => Ok(Decision::Date { rule: rule.clone(), timed: self.timed }),
                 });
             }
             ColumnRule::Number | ColumnRule::Ignore => return None,
@@ -585,8 +609,8 @@ impl ColumnScan {
         let text = shown(&first.text);
         if first.bad == NotNumber::Marker {
             return format!(
-                "{text} is no number but looks like a missing value; name it in ‘missing’, as in \"{}\", fill it in, or remove the row",
-                text.trim_matches('`')
+                "{text} is no number but looks like a missing value; name it in ‘missing’, as in {}, fill it in, or remove the row",
+                option_value(&first.text, "")
             );
         }
         if first.bad != NotNumber::Text {
@@ -598,21 +622,21 @@ impl ColumnScan {
         let are = if self.numbers == 1 { "is" } else { "are" };
         format!(
             "{text} is not a number, but {} of {filled} cells {are}; correct it, or give ‘missing’ {} if it marks a gap, or \
-             ‘columns’ \"{}:category\" to take all cells as texts",
+             ‘columns’ {} to take all cells as texts",
             self.numbers,
-            text.trim_matches('`'),
-            shown(name).trim_matches('`')
+            option_value(&first.text, ""),
+            option_value(name, ":category")
         )
     }
 
     fn not_all_dates(&self, bad: &Place, name: &str, filled: usize) -> String {
-        let (text, name) = (shown(&bad.text), shown(name));
         format!(
-            "{text} is no date, but {} of {filled} cells are; correct it, or give ‘missing’ \"{}\" if it marks a gap, or ‘columns’ \
-             \"{}:category\" to take all cells as texts",
+            "{} is no date, but {} of {filled} cells are; correct it, or give ‘missing’ {} if it marks a gap, or ‘columns’ {} to take all \
+             cells as texts",
+            shown(&bad.text),
             self.dated,
-            text.trim_matches('`'),
-            name.trim_matches('`')
+            option_value(&bad.text, ""),
+            option_value(name, ":category")
         )
     }
 
@@ -643,7 +667,7 @@ mod tests {
         let category = Ok(Decision::Category(CategoryRule::Auto));
         assert_eq!(decided(&["1", "", "NA", "2.5", "?"], None), Ok(Decision::Number));
         assert_eq!(decided(&["a", "b", "1", "", "c"], None), category);
-        let dates = Ok(Decision::Date { format: None, timed: true });
+        let dates = Ok(Decision::Date { rule: DateRule::default(), timed: true });
         assert_eq!(decided(&["2020-01-01", "", "2020-01-01T10:00"], None), dates);
         assert_eq!(decided(&["1", "2"], Some(ColumnRule::Category)), category);
         assert!(matches!(decided(&["", "NA", "?"], None), Ok(Decision::LeftOut(_))));
@@ -688,7 +712,12 @@ mod tests {
         }
         let note = scan.decide("c", GapRule::Median).unwrap().1.unwrap().text;
         assert!(note.contains("\"c:date(%d.%m.%Y)\""), "{note}");
-        let said = decided(&["2020-01-01", "x"], Some(ColumnRule::Date(None))).unwrap_err();
+        let said =
+            decided(&["2020-01-01", "x"], Some(ColumnRule::Date(DateRule::default()))).unwrap_err();
         assert!(said.0 == 3 && said.1.contains("`x` is no date"), "{said:?}");
+        let hours: ColumnRule = "date(hour)".parse().unwrap();
+        assert!(decided(&["2020-01-01T10:00"], Some(hours.clone())).is_ok());
+        let said = decided(&["2020-01-01"], Some(hours)).unwrap_err();
+        assert!(said.1.contains("no time of day, and so no hour"), "{said:?}");
     }
 }

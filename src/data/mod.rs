@@ -49,23 +49,29 @@ mod target;
 mod targets;
 #[cfg(any(feature = "parquet", feature = "xlsx"))]
 mod text_cells;
+mod text_forms;
 mod text_table;
 #[cfg(feature = "xlsx")]
 mod xlsx;
 
+#[cfg(feature = "cli")]
+pub(crate) use self::archive::is_workbook;
 pub use self::arrange::Arranged;
 pub use self::batches::{Batches, epoch_order, steps_per_epoch};
 pub use self::column::{Column, ColumnEncoding, PooledTexts};
+#[cfg(feature = "onnx")]
+pub(crate) use self::column::{date_places, spelled_texts};
 #[cfg(feature = "cli")]
 pub(crate) use self::csv::column_names_as;
 pub use self::csv::{
     DecimalMark, FeatureReader, LabelledRows, LoadedTable, PartReader, RowChunk, TableFormat,
     column_names,
 };
+pub use self::date::DatePart;
 pub(crate) use self::external_sort::{SharedTempFile, Sorter};
 pub use self::features::Features;
 pub use self::folds::Folds;
-pub(crate) use self::header::list;
+pub(crate) use self::header::{list, option_value};
 #[cfg(feature = "cli")]
 pub(crate) use self::inspect::inspect_noted;
 pub use self::inspect::{ColumnReport, inspect, inspect_with};
@@ -88,5 +94,5 @@ pub use self::stored_numbers::StoredSlice;
 pub use self::table::Dataset;
 #[cfg(feature = "cli")]
 pub(crate) use self::table_cache::{CachedTable, cached_tables, clear_cached_tables};
-pub use self::table_options::{ColumnRule, GapRule, ReadProgress, TableOptions};
+pub use self::table_options::{ColumnRule, DateRule, GapRule, ReadProgress, TableOptions};
 pub use self::targets::Targets;

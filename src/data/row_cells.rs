@@ -9,14 +9,17 @@ use std::collections::HashSet;
 use std::collections::{BTreeMap, HashMap};
 
 use ::csv::StringRecord;
+use serde::{Deserialize, Serialize};
 
 use super::cell::{self, GapMarks, NotNumber, shown};
-use super::column::{Column, ColumnEncoding, encode_row, index};
+#[cfg(feature = "cli")]
+use super::column::date_places;
+use super::column::{Column, ColumnEncoding, encode_row, index, places_of_texts};
 use super::date;
 use super::header::list;
 use super::schema::Schema;
 #[cfg(feature = "cli")]
-use super::table_options::{ColumnRule, TableOptions};
+use super::table_options::{ColumnRule, DateRule, TableOptions};
 
 /// Text that stands for the rare ones, which inputs do not tell apart.
 const POOLED_TEXT: &str = "(rare)";
@@ -24,7 +27,7 @@ const POOLED_TEXT: &str = "(rare)";
 const EXAMPLES: usize = 3;
 
 /// A cell that training had not the like of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OddCell {
     /// Place of its row among those that were read together.
     pub row: usize,
@@ -47,7 +50,10 @@ pub(super) struct RowCells {
 impl RowCells {
     pub(super) fn new(schema: &Schema) -> Self {
         let columns = schema.all_columns();
-        let indices = |column: &Column| column.encoding.values().iter().cloned().zip(0..).collect();
+        let indices = |column: &Column| {
+            let places = places_of_texts(column.encoding.values()).into_iter();
+            places.map(|(text, place)| (text.to_owned(), place as u32)).collect()
+        };
         Self {
             indices: columns.iter().map(indices).collect(),
             columns,
@@ -156,7 +162,9 @@ impl Schema {
         for column in &self.columns {
             let rule = match &column.encoding {
                 ColumnEncoding::Number { .. } => ColumnRule::Number,
-                ColumnEncoding::Date { format, .. } => ColumnRule::Date(format.clone()),
+                ColumnEncoding::Date { format, .. } => {
+                    ColumnRule::Date(DateRule { format: format.clone(), parts: Vec::new() })
+                }
                 _ => ColumnRule::Category,
             };
             let is_feature = only.as_ref().is_none_or(|it| it.contains(&column.name))
@@ -236,9 +244,14 @@ impl Column {
                 values.get(place).map_or(other.to_string(), String::clone)
             }
             ColumnEncoding::Date { gaps, .. } if is_gap(*gaps) => String::new(),
-            ColumnEncoding::Date { format, timed, gaps, .. } => {
-                let days = inputs[inputs.len() - 1 - usize::from(*gaps)];
-                date::text(days, format.as_deref(), *timed)
+            ColumnEncoding::Date { format, timed, constant, .. } => {
+                let mut known = [None; date::PARTS.len()];
+                for (at, &input) in date_places(*timed, constant).zip(inputs) {
+                    known[at] = Some(input);
+                }
+                // Parts alone are those of many dates, any of which gives the same inputs.
+                let days = date::with_parts(known);
+                days.map_or(String::new(), |days| date::text(days, format.as_deref(), *timed))
             }
         }
     }

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use super::numbers::Numbers;
-use crate::error::Result;
+use crate::error::{Result, give_up};
 use crate::files::{FilePart, TempFile};
 
 /// Use of the temporary file, for messages.
@@ -393,7 +393,7 @@ impl StoredNumbers {
         let size = self.size();
         let mut bytes = vec![0; length * size];
         let read = read((first * size) as u64, &mut bytes);
-        read.unwrap_or_else(|error| panic!("the stored table cannot be read again: {error}"));
+        read.unwrap_or_else(|error| give_up(error));
         if self.double {
             let (values, _) = bytes.as_chunks();
             LoadedNumbers::Double(values.iter().map(|&bytes| f64::from_le_bytes(bytes)).collect())
@@ -438,7 +438,7 @@ impl<'a> StoredSlice<'a> {
     /// Reads all numbers of the view into memory.
     ///
     /// # Panics
-    /// If the disk failed: the file is this process' own, so nothing else can have changed it.
+    /// If the disk failed, by [`give_up`]: the file is this process' own, so nothing else can have changed it.
     pub(super) fn read(self) -> LoadedNumbers {
         self.numbers.read(|place, to| self.numbers.file.read(place, to), self.first, self.length)
     }
@@ -453,7 +453,7 @@ impl<'a> StoredSlice<'a> {
         // Of rows that are as long as the one before, nothing is filled twice.
         bytes.resize(self.length * size, 0);
         let read = self.numbers.file.read((self.first * size) as u64, bytes);
-        read.unwrap_or_else(|error| panic!("the stored table cannot be read again: {error}"));
+        read.unwrap_or_else(|error| give_up(error));
         if self.numbers.double {
             double.clear();
             double.extend(bytes.as_chunks().0.iter().map(|&it| f64::from_le_bytes(it)));
@@ -483,5 +483,39 @@ impl<'a> StoredSlice<'a> {
         }
         let length = self.block_length(1).min(self.length - place);
         ReadNumbers { first: place, step: 1, values: self.part(place, length).read() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Error, caught};
+
+    #[test]
+    fn a_file_that_cannot_be_read_again_is_an_error() {
+        let mut numbers = StoredNumbers::create(false).unwrap();
+        let mut loaded = LoadedNumbers::default();
+        loaded.append(&[1.0, 2.0, 3.0]);
+        numbers.append(&loaded).unwrap();
+        // As if the disk had lost the last numbers.
+        numbers.length = 5;
+        let of = |work: &dyn Fn()| {
+            let outcome: Result<()> = caught(|| {
+                work();
+                Ok(())
+            });
+            outcome.map_err(|error| error.to_string())
+        };
+        assert_eq!(of(&|| drop(numbers.view().part(0, 3).read())), Ok(()));
+        for said in [
+            of(&|| drop(numbers.view().read())),
+            of(&|| drop(numbers.view().read_into(&mut ReadBuffer::default()).len())),
+            of(&|| drop(Numbers::Stored(numbers.view()).to_vec())),
+        ] {
+            let said = said.unwrap_err();
+            assert!(said.contains("cannot use the temporary file"), "{said}");
+        }
+        let other: Result<()> = caught(|| Err(Error::setting("lr", "no")));
+        assert_eq!(other.unwrap_err().to_string(), "lr: no");
     }
 }

@@ -16,9 +16,10 @@ use std::time::{Duration, SystemTime};
 
 use self::format::{Header, read_source, read_table, write_table};
 use super::csv::LoadedTable;
+use super::csv::dialect::TableFormat;
 use super::numbers::NumberVec;
 use super::open::is_lasting;
-use super::schema::{Target, TargetKind};
+use super::schema::{Schema, Target, TargetKind};
 use super::stored_numbers::{BLOCK_BYTES, table_memory};
 use super::table_options::{ReadProgress, TableOptions};
 use crate::checksum::Checksum;
@@ -93,6 +94,32 @@ impl CacheEntry {
         };
         let settings = settings(target);
         Some(Self { folder, sources, before, settings, found, memory, note: None })
+    }
+
+    /// Takes a table that is read as one of this schema; `None` if it is no file.
+    pub(super) fn like(
+        path: &Path,
+        (schema, format): (&Schema, &TableFormat),
+        (folder, memory): (&Path, Option<u64>),
+    ) -> Option<Self> {
+        let sources = vec![path.to_path_buf()];
+        let sources: Vec<PathBuf> = sources.into_iter().chain(format.target_file.clone()).collect();
+        if !sources.iter().all(|path| is_lasting(path)) {
+            return None;
+        }
+        // The texts of categories may be very many.
+        let mut sum = Checksum::default();
+        sum.text(&format!("{schema:?}"));
+        let version = env!("CARGO_PKG_VERSION");
+        Some(Self {
+            folder: folder.to_path_buf(),
+            before: states_of(&sources)?,
+            sources,
+            settings: format!("wgrad {version} like {:016x} {format:?}", sum.value()),
+            found: None,
+            memory,
+            note: None,
+        })
     }
 
     /// Returns the table from the cache, if it is there.

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cell::shown;
 use super::csv::dialect::TableFormat;
+use super::date::DatePart;
 use crate::error::{Error, Result};
 
 /// Number that stands in for a gap in a column of numbers that has gaps in training.
@@ -61,6 +62,56 @@ impl FromStr for GapRule {
     }
 }
 
+/// How dates are read, and what a network gets of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DateRule {
+    /// Format of `%Y`, `%m`, `%d`, `%H`, `%M`, `%S` and letters between them; `None` for ISO 8601.
+    pub format: Option<String>,
+    /// Parts that are inputs; none for the usual ones.
+    pub parts: Vec<DatePart>,
+}
+
+impl DateRule {
+    /// Reads a format, names of parts, or both, with commas between them.
+    fn read(text: &str) -> Result<Self> {
+        let (mut format, mut parts) = (text.trim(), Vec::new());
+        // A format may have commas of its own, so parts are taken from the end.
+        while !format.is_empty() {
+            let (rest, last) = format.rsplit_once(',').unwrap_or(("", format));
+            let name = last.trim().to_ascii_lowercase().replace([' ', '_'], "-");
+            let Some(part) = DatePart::ALL.into_iter().find(|part| part.name() == name) else {
+                break;
+            };
+            parts.push(part);
+            format = rest.trim_end();
+        }
+        parts.sort_unstable();
+        parts.dedup();
+        let known = DatePart::ALL.map(DatePart::name).join(", ");
+        let refuse = |problem: String| Err(Error::setting("columns", problem));
+        match format {
+            "" => Ok(Self { format: None, parts }),
+            _ if format.contains("%Y") => Ok(Self { format: Some(format.to_owned()), parts }),
+            _ if format.contains('%') => refuse(format!(
+                "the format {} has no %Y; write one such as %d.%m.%Y or %Y-%m-%d %H:%M",
+                shown(format)
+            )),
+            _ => refuse(format!(
+                "{} is neither a format such as %d.%m.%Y nor a part of a date; parts are {known}",
+                shown(format)
+            )),
+        }
+    }
+}
+
+impl fmt::Display for DateRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = self.parts.iter().map(|part| part.name());
+        let inner: Vec<&str> = self.format.as_deref().into_iter().chain(parts).collect();
+        if inner.is_empty() { f.write_str("date") } else { write!(f, "date({})", inner.join(", ")) }
+    }
+}
+
 /// Kind that a column is taken for, if its cells are not to decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ColumnRule {
@@ -72,8 +123,8 @@ pub enum ColumnRule {
     OneHot,
     /// Texts, each with a row of an embedding's table, of this many columns if it is said.
     Embedding(Option<usize>),
-    /// Dates or times: in ISO 8601, or in a format of `%Y`, `%m`, `%d`, `%H`, `%M`, `%S` and letters between them.
-    Date(Option<String>),
+    /// Dates or times.
+    Date(DateRule),
     /// No feature.
     Ignore,
 }
@@ -86,8 +137,7 @@ impl fmt::Display for ColumnRule {
             Self::OneHot => f.write_str("one-hot"),
             Self::Embedding(None) => f.write_str("embedding"),
             Self::Embedding(Some(width)) => write!(f, "embedding({width})"),
-            Self::Date(None) => f.write_str("date"),
-            Self::Date(Some(format)) => write!(f, "date({format})"),
+            Self::Date(rule) => rule.fmt(f),
             Self::Ignore => f.write_str("ignore"),
         }
     }
@@ -119,17 +169,11 @@ impl FromStr for ColumnRule {
                     shown(text)
                 )),
             },
-            ("date", None) => Ok(Self::Date(None)),
-            ("date", Some(format)) if format.contains("%Y") => {
-                Ok(Self::Date(Some(format.to_owned())))
-            }
-            ("date", Some(format)) => refuse(format!(
-                "the format {} has no %Y; write one such as %d.%m.%Y or %Y-%m-%d %H:%M",
-                shown(format)
-            )),
+            ("date", None) => Ok(Self::Date(DateRule::default())),
+            ("date", Some(inner)) => DateRule::read(inner).map(Self::Date),
             ("ignore", None) => Ok(Self::Ignore),
             _ => refuse(format!(
-                "unknown kind {}; known: number, category, one-hot, embedding, embedding(WIDTH), date, date(FORMAT), ignore",
+                "unknown kind {}; known: number, category, one-hot, embedding, embedding(WIDTH), date, date(FORMAT), date(PARTS), ignore",
                 shown(text)
             )),
         }
@@ -244,6 +288,9 @@ mod tests {
             "embedding(8)",
             "date",
             "date(%d.%m.%Y %H:%M)",
+            "date(elapsed)",
+            "date(month, weekday)",
+            "date(%d, %m %Y, day-of-year, hour)",
             "ignore",
         ] {
             assert_eq!(text.parse::<ColumnRule>().unwrap().to_string(), text);
@@ -253,11 +300,18 @@ mod tests {
             ("embedding(0)", "no width"),
             ("embedding(3", "closing bracket"),
             ("date(%d)", "no %Y"),
+            (
+                "date(moon)",
+                "nor a part of a date; parts are year, month, day, weekday, day-of-year, hour, minute, elapsed",
+            ),
+            ("date(moon, month)", "`moon` is neither a format"),
             ("number(3)", "unknown kind"),
         ] {
             let said = text.parse::<ColumnRule>().unwrap_err().to_string();
             assert!(said.contains(part), "{said}");
         }
+        let rule = |text: &str| text.parse::<ColumnRule>().unwrap().to_string();
+        assert_eq!(rule("date( Weekday ,month, day of year)"), "date(month, weekday, day-of-year)");
         for rule in GapRule::ALL {
             assert_eq!(rule.to_string().parse::<GapRule>().unwrap(), rule);
         }

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use super::cell::{self, GapMarks, NotNumber, shown};
+use super::column::places_of_texts;
 use super::header::list;
 use super::kinds::DeclaredType;
 use super::schema::{BinaryColumn, Target, TargetKind};
@@ -615,9 +616,10 @@ impl Labels {
         // If one class is no number, `1.0` and `1` are different texts.
         let numbers: Option<HashMap<i64, u32>> =
             indexed().map(|(class, label)| Some((whole_number(label)?, class))).collect();
+        let by_text = places_of_texts(labels).into_iter();
         Self {
             labels: labels.to_vec(),
-            by_text: indexed().map(|(class, label)| (label.clone(), class)).collect(),
+            by_text: by_text.map(|(text, place)| (text.to_owned(), place as u32)).collect(),
             by_number: numbers.unwrap_or_default(),
         }
     }

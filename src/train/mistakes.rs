@@ -6,7 +6,7 @@
 use super::{ScheduleKind, TrainOptions};
 use crate::data::Batches;
 use crate::error::Result;
-use crate::graph::{Average, ClassLoss, Loss, RequiredTarget};
+use crate::graph::{Average, ClassLoss, Loss, RequiredTarget, factors};
 use crate::model::{Activation, Layer, LayerShape, Sequential};
 
 /// Share of the first weights in an average at a run's end, from which on the average is too slow for the run.
@@ -30,6 +30,7 @@ pub(super) fn mistakes(
         found.extend(at_the_end(last, &options.loss));
     }
     in_moves(model, options, batches, &mut found);
+    found.extend(all_frozen(model, inputs, options)?);
     for (option, kind) in options.kinds() {
         found.extend(in_schedule(option, kind, options));
     }
@@ -226,6 +227,19 @@ fn in_moves(
             options.decay_schedule.name()
         ));
     }
+    if options.groups.iter().any(|group| group.decay != 1.0) && !decays {
+        found.push(
+            "‘no_decay’, or decay in ‘groups’, changes nothing, since there is no weight decay; give ‘weight_decay’, or leave it out"
+                .to_string(),
+        );
+    }
+    if options.schedule_epochs.is_some()
+        && options.kinds().into_iter().all(|(_, kind)| *kind == ScheduleKind::Constant)
+    {
+        found.push(
+            "‘schedule_epochs’ changes nothing, since no schedule is other than constant; give ‘schedule’, or leave it out".to_string(),
+        );
+    }
     let drops = has(model, &|layer| matches!(layer, Layer::Dropout { .. }));
     if options.dropout_schedule != ScheduleKind::Constant && !drops {
         found.push(format!(
@@ -233,6 +247,15 @@ fn in_moves(
             options.dropout_schedule.name()
         ));
     }
+}
+
+/// Returns a remark if no parameter trains.
+fn all_frozen(model: &Sequential, inputs: usize, options: &TrainOptions) -> Result<Option<String>> {
+    let factors = factors(&options.groups, &model.layout(inputs)?)?;
+    let frozen = !options.groups.is_empty() && factors.iter().all(|it| it.lr == 0.0);
+    Ok(frozen.then(|| {
+        "all parameters are frozen, so that no weight changes; leave some of them out of ‘freeze’ and ‘groups’".to_string()
+    }))
 }
 
 /// A schedule of which the run is over before anything changes.
@@ -263,7 +286,7 @@ fn in_schedule(option: &str, kind: &ScheduleKind, options: &TrainOptions) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::Optimizer;
+    use crate::graph::{Group, Optimizer};
     use crate::model::LayerParser;
 
     /// All that is said of layers and options, for 100 rows of 4 columns in batches of 10.
@@ -275,6 +298,18 @@ mod tests {
 
     fn under(loss: &str) -> TrainOptions {
         TrainOptions { loss: loss.parse().unwrap(), ..TrainOptions::default() }
+    }
+
+    #[test]
+    fn a_run_that_trains_no_parameter_is_told() {
+        let with = |patterns: &[&str]| {
+            let groups = patterns.iter().map(|pattern| Group::frozen(pattern)).collect();
+            said("dense(8), relu, dense", &TrainOptions { groups, ..TrainOptions::default() })
+        };
+        let told =
+            |said: Vec<String>| said.iter().any(|it| it.contains("all parameters are frozen"));
+        assert!(told(with(&["*"])) && told(with(&["0.*", "2.*"])));
+        assert!(!told(with(&["0.*"])) && !told(with(&[])));
     }
 
     #[test]

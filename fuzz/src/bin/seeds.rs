@@ -32,6 +32,7 @@ fn main() {
     tables();
     arrays();
     columns();
+    workbooks();
     models();
     texts();
     settings();
@@ -98,6 +99,35 @@ fn columns() {
         let bytes = fs::read(Path::new("../tests/data").join(name)).expect("the file is there");
         marked("columns", name, mark, &bytes);
     }
+}
+
+/// Workbooks of another program, and sheets by hand.
+fn workbooks() {
+    for (name, mark) in [("few.xlsx", 1), ("since-1904.xlsx", 11)] {
+        let bytes = fs::read(Path::new("../tests/data").join(name)).expect("the file is there");
+        marked("xlsx", name, mark, &bytes);
+    }
+    let head =
+        r#"<row r="1"><c r="A1" t="s"><v>0</v></c><c t="inlineStr"><is><t>y</t></is></c></row>"#;
+    let row = |cells: &str| format!("<row>{cells}</row>");
+    let cells = [
+        r#"<c><v>1.5</v></c><c r="B2"><v>-2E3</v></c>"#,
+        r#"<c s="1"><v>45000.25</v></c><c t="b"><v>1</v></c>"#,
+        r#"<c t="s"><v>1</v></c><c t="str"><v>x &amp; y</v></c>"#,
+        r#"<c t="e"><v>#N/A</v></c><c><f>A1</f><v>7</v></c>"#,
+        r#"<c t="d"><v>2024-02-29T10:00:00</v></c><c s="2"><v>0.5</v></c>"#,
+    ];
+    let texts = "<si><t>a</t></si><si><r><t>b</t></r><rPh><t>c</t></rPh></si>";
+    let styles = r#"<styleSheet><numFmts><numFmt numFmtId="170" formatCode="[h]:mm"/></numFmts><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/><xf numFmtId="170"/></cellXfs></styleSheet>"#;
+    for (at, one) in cells.iter().enumerate() {
+        let rows: String = head.to_string() + &row(one).repeat(3);
+        let all = [rows.as_str(), texts, styles].join("\0");
+        marked("xlsx", &format!("sheet-{at}"), 8, all.as_bytes());
+    }
+    let mixed: String = cells.iter().map(|cells| row(cells)).collect();
+    let list = r#"<workbook><workbookPr date1904="1"/><sheets><sheet name="t" state="hidden" r:id="a"/></sheets></workbook>"#;
+    let all = [&(head.to_string() + &mixed), texts, styles, list].join("\0");
+    marked("xlsx", "mixed", 8 | 16, all.as_bytes());
 }
 
 fn models() {

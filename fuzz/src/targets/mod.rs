@@ -9,6 +9,7 @@ mod model;
 mod onnx;
 mod proto_check;
 mod text;
+mod xlsx;
 
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,7 @@ pub use self::files::files;
 pub use self::model::model;
 pub use self::onnx::onnx;
 pub use self::text::text;
+pub use self::xlsx::xlsx;
 
 /// Bytes that reading an input may take: tables and descriptions become vectors, names and numbers, each of which costs
 /// more than the two or three letters it may be written with; and messages, buffers and fixed tables cost something anyhow.

@@ -14,7 +14,7 @@ use crate::cli::output::{Output, failed};
 use crate::cli::settings::check_precision;
 use crate::cli::wording::with_options;
 use crate::device::verify::verify;
-use crate::device::{Device, DeviceInfo, DeviceKind, Tuning, open, open_tuned};
+use crate::device::{Device, DeviceInfo, DeviceKind, Tune, Tuning, open, open_tuned};
 use crate::error::{Error, Result};
 use crate::plan::Precision;
 use crate::report::{Console, JsonLines, count, duration};
@@ -36,6 +36,8 @@ struct BenchLine<'a> {
     peak_device_bytes: u64,
 }
 
+/// Rows of a batch of a network of the user's, unless they are said.
+const BATCH: usize = 128;
 /// Rows of the calls whose predictions are timed.
 const CALLS: [usize; 5] = [1, 16, 256, 4096, 65_536];
 /// Most numbers of a call: a gibibyte.
@@ -81,16 +83,12 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Exit> {
     if args.members.contains(&0) {
         return Err(Error::setting("--members", "0, but it must be above 0"));
     }
-    let tuning = Tuning {
-        tune: args.tune.parse()?,
-        budget: Duration::from_millis(args.tune_ms.into()),
-        folder: tuning_folder(),
-    };
+    let tuning = tuning(args)?;
     let precision: Precision = args.precision.parse()?;
     let mut named: Vec<Workload> =
         args.workload.iter().map(|name| Workload::by_name(name)).collect::<Result<_>>()?;
     for widths in &args.network {
-        named.push(Workload::of_sizes(&sizes(widths)?, args.batch_size)?);
+        named.push(Workload::of_sizes(&sizes(widths)?, args.batch_size.unwrap_or(BATCH))?);
     }
     // Named workloads run on any device; the usual ones only where they make sense.
     let mut workloads = if named.is_empty() { WORKLOADS.to_vec() } else { named.clone() };
@@ -99,6 +97,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Exit> {
     let mut out = Output::new();
     let mut rows: Vec<Row> = Vec::new();
     let devices = devices(args, precision)?;
+    check_of_gpus(args, &devices, &mut console)?;
     // Device by device, so that each is verified once.
     for (name, kind) in &devices {
         if !args.no_verify {
@@ -145,6 +144,46 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Exit> {
     }
     out.end()?;
     Ok(Exit::Done)
+}
+
+/// Returns how kernels are chosen.
+fn tuning(args: &BenchArgs) -> Result<Tuning> {
+    let usual = Tuning::default();
+    let tune = args.tune.as_deref().map(str::parse).transpose()?.unwrap_or(usual.tune);
+    if args.tune_ms.is_some() && tune != Tune::Quick {
+        let problem =
+            format!("it says how long --tune quick may take, and --tune is {tune}; leave it out");
+        return Err(Error::setting("--tune-ms", problem));
+    }
+    let budget = args.tune_ms.map_or(usual.budget, |ms| Duration::from_millis(ms.into()));
+    Ok(Tuning { tune, budget, folder: tuning_folder() })
+}
+
+/// Refuses options that say how a GPU takes its kernels where all devices are the CPU; beside a GPU, the CPU is told of.
+fn check_of_gpus(
+    args: &BenchArgs,
+    devices: &[(String, DeviceKind)],
+    console: &mut Console,
+) -> Result<()> {
+    let given = [
+        ("--single-kernels", args.single_kernels),
+        ("--tune", args.tune.is_some()),
+        ("--tune-ms", args.tune_ms.is_some()),
+    ];
+    let given: Vec<&str> =
+        given.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
+    let on_cpu = devices.iter().filter(|(_, kind)| *kind == DeviceKind::Cpu).count();
+    let Some(first) = given.first().filter(|_| on_cpu > 0) else { return Ok(()) };
+    if on_cpu == devices.len() {
+        let problem = "it is for GPUs, and all devices are the CPU; leave it out, or name a GPU with --device";
+        return Err(Error::setting(*first, problem));
+    }
+    console.line(&format!(
+        "{} {} for GPUs, and not for the CPU",
+        given.join(", "),
+        if given.len() == 1 { "is" } else { "are" }
+    ));
+    Ok(())
 }
 
 /// Opens a device anew, so that the first step includes compiling. Returns it, and the seconds that opening took.

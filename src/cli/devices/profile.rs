@@ -128,7 +128,18 @@ fn sum(
         "sum",
         "",
         100.0 * kernels_us / step_us
-    ))
+    ))?;
+    let why = match found.clock {
+        _ if kernels_us <= step_us => return Ok(()),
+        Clock::Device => {
+            "each kernel is timed in a pass of its own, whose beginning and end count; in a step, kernels follow one another in one pass"
+        }
+        Clock::Host => {
+            "each kernel is repeated alone, and its call counts each time; in a step, kernels share it"
+        }
+        Clock::Steps => return Ok(()),
+    };
+    out.line(&format!("the sum is more than a step: {why}, so take the shares, not the times"))
 }
 
 /// Floating-point operations and bytes a second, in billions.

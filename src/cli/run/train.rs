@@ -121,6 +121,7 @@ pub(crate) fn prepare_with_rows(
     let judge = Judge::new(&trainer, data, &options);
     warnings.extend(found);
     warnings.extend(overlapping);
+    warnings.extend(config.without_effect(&data.train, &trainer.info().device));
     warnings.extend(constant_target(&data.train));
     warnings.extend(judge.leak(config));
     let network = PreparedNetwork { data: table.data, model, weights: first_weights };

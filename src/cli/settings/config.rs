@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::network::Network;
+use super::paths::path_text;
 use super::raw_settings::RawSettings;
 use crate::cli::cache::{table_folder, tuning_folder};
 use crate::cli::wording::{with_options, without_weights};
 use crate::data::{
-    Arranged, Dataset, DuplicateColumn, Folds, LoadedTable, Preprocessing, ReadProgress, Split,
-    SplitColumns, TableOptions, Target, TargetKind, Targets, column_names_as, is_lasting, list,
+    Arranged, Dataset, DuplicateColumn, Folds, LoadedTable, Preprocessing, ReadProgress, Schema,
+    Split, SplitColumns, TableFormat, TableOptions, Target, TargetKind, Targets, column_names_as,
+    is_lasting, is_workbook, list, option_value,
 };
 use crate::device::{DeviceInfo, DeviceKind, Tuning, free_host_memory};
 use crate::error::{Error, Result};
@@ -89,6 +91,8 @@ pub(crate) struct RunConfig {
     pub(crate) fold: Option<u32>,
     /// True if one network is trained on all rows after the folds.
     pub(crate) refit: bool,
+    /// Sheet of the table of validation rows, if it is another one than that of the table.
+    pub(super) valid_sheet: Option<String>,
     pub(super) start: InitFrom,
     pub(crate) device: DeviceKind,
     pub(crate) out: PathBuf,
@@ -159,6 +163,7 @@ impl Default for RunConfig {
             folds_repeats: 1,
             fold: None,
             refit: false,
+            valid_sheet: None,
             start: InitFrom::Scheme(Init::default()),
             device: DeviceKind::default(),
             out: PathBuf::new(),
@@ -238,7 +243,7 @@ impl RunConfig {
     ) -> Result<PreparedTable> {
         let (LoadedTable { data, columns, notes: format }, left_out) =
             self.read(origin, progress)?;
-        let mut format = format_text(&self.table, &format);
+        let mut format = self.format_text(&self.table, &format);
         let mut notes = self.notes(&data);
         notes.extend(left_out);
         let Some(origin) = origin else {
@@ -492,8 +497,13 @@ impl RunConfig {
             (Task::Classify, _) => read(Target::Class(column())),
             (Task::Regress, _) => read(Target::Number(column())),
         };
-        let LoadedTable { mut data, columns, notes } =
-            data.map_err(|error| self.no_table(self.raw.locate(error)))?;
+        let LoadedTable { mut data, columns, notes } = data.map_err(|error| {
+            let error = self.no_table(self.raw.locate(error));
+            match origin {
+                Some(origin) => self.of_origin(&origin.schema, error),
+                None => error,
+            }
+        })?;
         if let Some(class) = &self.positive {
             data = data.with_positive(class).map_err(|error| self.locate(error))?;
         }
@@ -504,6 +514,25 @@ impl RunConfig {
             check_dataset(model.tables(), &data, "")?;
         }
         Ok((LoadedTable { data, columns, notes }, left_out))
+    }
+
+    /// Says in an error of a column that its kind is that of the model whose weights the run begins with.
+    fn of_origin(&self, schema: &Schema, error: Error) -> Error {
+        let Error::Table { place, problem, at } = error else { return error };
+        let own = at.column.as_ref().filter(|name| {
+            let is_ruled = self.reading.columns.iter().any(|(ruled, _)| ruled == *name);
+            !is_ruled && schema.columns.iter().any(|column| column.name == **name)
+        });
+        let problem = match own {
+            Some(name) => {
+                let column = list(&[name]);
+                format!(
+                    "{problem} ({column} is read as in the model whose weights the run begins with)"
+                )
+            }
+            None => problem,
+        };
+        Error::Table { place, problem, at }
     }
 
     /// Returns the memory that the run may take on the host: what the user allows, else all that is free.
@@ -536,15 +565,39 @@ impl RunConfig {
             ValidSource::File(path) => {
                 // The other table need not have the columns that are left out.
                 let train = dropped(Split { train: data.encoded()?, valid: None })?.train;
-                let memory = self.host_memory();
-                let format_of = &self.reading.format;
-                let (valid, notes) = Dataset::load_like(path, train.schema(), format_of, memory)
-                    .map_err(|error| self.raw.locate_file("valid", error))?;
-                format.extend(format_text(path, &notes));
+                let folder = self.table_cache.folder();
+                let place = (self.host_memory(), folder.as_deref());
+                let (valid, notes) =
+                    Dataset::load_like_kept(path, train.schema(), &self.valid_format(path), place)
+                        .map_err(|error| self.raw.locate_file("valid", error))?;
+                format.extend(self.format_text(path, &notes));
                 return Split::with_valid(train, valid);
             }
         };
         dropped(split.map_err(|error| self.raw.locate(error))?)
+    }
+
+    /// Returns the form of the table of validation rows, where it is stated. The sheet of the training table counts if both are workbooks.
+    fn valid_format(&self, path: &Path) -> TableFormat {
+        let of_table = self.reading.format.sheet.clone().filter(|_| is_workbook(path));
+        TableFormat { sheet: self.valid_sheet.clone().or(of_table), ..self.reading.format.clone() }
+    }
+
+    /// Returns a line on what is unusual in the form of a table's text, if anything is.
+    fn format_text(&self, table: &Path, notes: &[String]) -> Vec<String> {
+        if notes.is_empty() {
+            return Vec::new();
+        }
+        let mut text = with_options(&notes.join("; "));
+        if let TableCache::Folder(folder) = &self.table_cache {
+            // The command looks into the usual folder unless it is told of another one.
+            let option = format!("--table-cache {}`", option_value(&path_text(folder), ""));
+            for command in ["`wgrad cache clear`", "`wgrad cache`"] {
+                text =
+                    text.replace(command, &format!("{} {option}", command.trim_end_matches('`')));
+            }
+        }
+        vec![format!("{}: {text}", table.display())]
     }
 
     /// Returns a remark if the table of validation rows lacks the weights that training rows have.
@@ -748,6 +801,29 @@ impl RunConfig {
             warnings.push(Warning::ScaledAnew { place: self.raw.place("scale") });
         }
         Ok(Some((params, warnings)))
+    }
+
+    /// Returns remarks on settings that have no effect on this table or device.
+    pub(crate) fn without_effect(&self, train: &Dataset, device: &DeviceInfo) -> Vec<Warning> {
+        let mut notes = Vec::new();
+        let typed = |keys: &[&'static str]| -> Vec<String> {
+            let typed = keys.iter().filter(|key| self.raw.is_typed(key));
+            typed.map(|key| self.raw.place(key)).collect()
+        };
+        let names = |keys: Vec<String>| keys.join(" and ");
+        let has_texts = train.schema().columns.iter().any(|column| column.encoding.is_category());
+        let of_texts = typed(&["min-count", "one-hot"]);
+        if !of_texts.is_empty() && !has_texts {
+            notes.push(format!(
+                "no column is taken for texts, so {} changes nothing",
+                names(of_texts)
+            ));
+        }
+        let of_gpus = typed(&["tune", "tune-ms"]);
+        if !of_gpus.is_empty() && device.is_cpu() {
+            notes.push(format!("{} is for GPUs, and changes nothing on the CPU", names(of_gpus)));
+        }
+        notes.into_iter().map(|problem| Warning::Noted { problem }).collect()
     }
 
     /// Names the place where a setting was really given.

@@ -32,3 +32,25 @@ pub(super) fn parts_of(text: &str, brackets: bool) -> Vec<String> {
     let parts = parts.into_iter().map(|part| part.trim().to_string());
     parts.filter(|part| !part.is_empty()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::option_value;
+
+    #[cfg(unix)]
+    #[test]
+    fn hints_are_read_by_a_shell_and_the_list_as_the_names_that_they_are_for() {
+        for name in
+            ["age", "day of it", "a, b", "price ($)", "it's", "\"x\"", "a\\b", "5`6`", "über"]
+        {
+            let word = option_value(name, "");
+            let shell = std::process::Command::new("sh")
+                .args(["-c", &format!("printf %s {word}")])
+                .output()
+                .unwrap();
+            let typed = String::from_utf8(shell.stdout).unwrap();
+            assert_eq!(parts_of(&typed, true), [name], "{word}");
+        }
+    }
+}

@@ -111,6 +111,15 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
         ..USUAL
     },
     OptionRow {
+        key: "valid-sheet",
+        value: "NAME",
+        heading: Data,
+        help: "Sheet of --valid FILE, if it is an Excel workbook [default: as --sheet, else the first one that is not hidden]",
+        read: |run, it| put(&mut run.valid_sheet, column(it)),
+        show: |run| run.valid_sheet.clone().and_then(some),
+        ..USUAL
+    },
+    OptionRow {
         key: "group",
         value: "COLUMN",
         heading: Data,
@@ -155,7 +164,7 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
         value: "KINDS",
         heading: Data,
         help: "What columns are taken for, such as \"zip:category, when:date, id:ignore\": number, category, one-hot, embedding, \
-               embedding(WIDTH), date, date(FORMAT) such as date(%d.%m.%Y), or ignore; or how a column of numbers is scaled, such \
+               embedding(WIDTH), date, date(FORMAT) such as date(%d.%m.%Y), date(PARTS) such as date(month, weekday, elapsed), or ignore; or how a column of numbers is scaled, such \
                as \"income:log, age:robust\" [default: by what the column holds, and as --scale says]",
         read: |run, it| {
             let rules = column_rules(it)?;

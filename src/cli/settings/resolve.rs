@@ -11,6 +11,7 @@ use super::options::OPTIONS;
 use super::paths::path_of;
 use super::raw_settings::{RawSettings, TABLE};
 use crate::data::{column_names, list};
+use crate::device::Tune;
 use crate::error::{Error, Result};
 use crate::train::KeepWeights;
 
@@ -68,6 +69,12 @@ fn check_together(run: &RunConfig) -> Result<()> {
     }
     check_folds(run)?;
     check_split(run)?;
+    check_effects(run)?;
+    if run.valid_sheet.is_some() && !matches!(run.valid, ValidSource::File(_)) {
+        let problem =
+            "it names the sheet of --valid FILE, and no file is given; give one, or leave it out";
+        return refuse("valid-sheet", problem.to_string());
+    }
     if !run.init_strict && !matches!(run.start, InitFrom::File(_)) {
         let problem = "it says whether all weights of a file have to fit, and there is no file; give --init FILE.safetensors, or leave it out";
         return refuse("init-strict", problem.to_string());
@@ -116,6 +123,29 @@ fn check_folds(run: &RunConfig) -> Result<()> {
         let problem = "the scaling of the model that a file gives was measured on rows of every fold; begin with random weights, or \
                        leave --folds out";
         return refuse("init", problem.to_string());
+    }
+    Ok(())
+}
+
+/// Refuses settings that others leave without an effect.
+fn check_effects(run: &RunConfig) -> Result<()> {
+    let refuse = |key: &str, problem: &str| Err(Error::setting(run.raw.place(key), problem));
+    // A file of a run has all settings, so only those that are typed count where another one is usual.
+    let of_layers = ["activation", "norm", "dropout"].into_iter().find(|key| run.raw.is_typed(key));
+    if let Some(key) = of_layers.filter(|_| run.network.hidden.is_empty()) {
+        return refuse(
+            key,
+            "it is for hidden layers, and --hidden none has none; leave one of the two out",
+        );
+    }
+    let writes = run.checkpoints.every > 0 || run.checkpoints.minutes > 0.0;
+    if run.raw.is_typed("keep-checkpoints") && !writes {
+        let problem = "no checkpoints are written; give --checkpoint-every 1 or --checkpoint-minutes, or leave it out";
+        return refuse("keep-checkpoints", problem);
+    }
+    if run.raw.is_typed("tune-ms") && run.options.tuning.tune != Tune::Quick {
+        let problem = "it says how long --tune quick may take, and --tune is another one; leave one of the two out";
+        return refuse("tune-ms", problem);
     }
     Ok(())
 }

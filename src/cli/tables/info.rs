@@ -140,14 +140,20 @@ fn columns(preparation: &Preprocessing) -> Vec<String> {
                 pooled.as_ref().map(|it| format!(", {}", rare(it))).unwrap_or_default(),
                 list(values)
             ),
-            ColumnEncoding::Date { format, timed, .. } => {
+            ColumnEncoding::Date { format, timed, gaps, .. } => {
+                let inputs = column.inputs();
+                let parts = inputs[..inputs.len() - usize::from(*gaps)].iter();
+                let parts = parts.map(|input| input[column.name.len()..].trim_start());
+                let parts: Vec<&str> = parts.collect();
+                let parts = if parts.is_empty() { "no part of it" } else { &parts.join(", ") };
                 let kind = if *timed { "date and time" } else { "date" };
                 let format = format.as_ref().map(|it| format!(" as {}", list(&[it])));
                 let scaled = match methods[first] {
                     FeatureScaling::Standard => String::new(),
                     method => format!(", scaled by {method}"),
                 };
-                format!("{kind}{}, its parts and days{scaled}{gaps}", format.unwrap_or_default())
+                let gaps = if *gaps { ", and an input that marks gaps" } else { "" };
+                format!("{kind}{}: {parts}{scaled}{gaps}", format.unwrap_or_default())
             }
         };
         format!("  {}: {told}", list(&[&column.name]))

@@ -259,8 +259,11 @@ mod tests {
             for options in [
                 ruled(&[]),
                 ruled(&[("few", ColumnRule::OneHot), ("many", ColumnRule::Embedding(None))]),
-                ruled(&[("day", ColumnRule::Date(None)), ("real", ColumnRule::Number)]),
-                ruled(&[("many", ColumnRule::Date(Some("%Y".into())))]),
+                ruled(&[
+                    ("day", ColumnRule::Date(DateRule::default())),
+                    ("real", ColumnRule::Number),
+                ]),
+                ruled(&[("many", "date(%Y)".parse().unwrap())]),
                 TableOptions { missing: Some(vec!["5".into(), "Oslo".into()]), ..ruled(&[]) },
             ] {
                 for target in [

@@ -9,6 +9,7 @@ use std::path::Path;
 use super::dialect::TableFormat;
 use super::row_keys::RowKeys;
 use super::rows::TableReader;
+use crate::data::header::option_value;
 use crate::data::kinds::DeclaredType;
 use crate::data::schema::Target;
 use crate::data::table_options::{ColumnRule, TableOptions};
@@ -150,8 +151,9 @@ impl Layout {
         if let Some((place, what)) = refused {
             let name = names[place];
             let problem = format!(
-                "column {}: it holds {what}, which are no features; give ‘ignore’ \"{name}\"",
-                cell::shown(name)
+                "column {}: it holds {what}, which are no features; give ‘ignore’ {}",
+                cell::shown(name),
+                option_value(name, "")
             );
             return Err(Error::table(source, problem).at_column(name));
         }

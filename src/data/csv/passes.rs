@@ -19,7 +19,7 @@ use crate::data::column_cells::{ColumnCells, FinishedTexts};
 use crate::data::column_notes::{ColumnNote, ColumnNotes, NoteForm};
 #[cfg(feature = "parquet")]
 use crate::data::columnar::{ColumnBatch, ColumnBatches};
-use crate::data::header;
+use crate::data::header::{self, option_value};
 use crate::data::kinds::{Decision, RawColumn, RawColumns, RawKind, TextRules};
 use crate::data::number_builder::{ColumnReplacement, NumberBuilder};
 use crate::data::numbers::NumberVec;
@@ -27,7 +27,7 @@ use crate::data::open::is_lasting;
 use crate::data::schema::{Schema, Target, TargetKind};
 use crate::data::stored_numbers::table_memory;
 use crate::data::table::Dataset;
-use crate::data::table_options::{GapRule, ReadProgress, TableOptions};
+use crate::data::table_options::{DateRule, GapRule, ReadProgress, TableOptions};
 use crate::data::target::{TargetCells, resolve_all};
 use crate::error::{Error, Result};
 
@@ -36,8 +36,8 @@ fn told_rounded(name: &str) -> ColumnNote {
     let shown = cell::shown(name);
     let text = format!(
         "{shown} has whole numbers of more digits than 64-bit floats hold, and the nearest ones are used, in the file of validation rows, \
-         too; if they are names, give ‘ignore’, or ‘columns’ \"{}:category\"",
-        shown.trim_matches('`')
+         too; if they are names, give ‘ignore’, or ‘columns’ {}",
+        option_value(name, ":category")
     );
     ColumnNote { form: NoteForm::RoundedNumbers, text }
 }
@@ -280,7 +280,9 @@ impl FirstPass {
             let kind = match decision {
                 Decision::Number => RawKind::Number,
                 Decision::Category(rule) => RawKind::Category { values: Vec::new(), rule },
-                Decision::Date { format, timed } => RawKind::Date { format, timed },
+                Decision::Date { rule: DateRule { format, parts }, timed } => {
+                    RawKind::Date { format, timed, parts }
+                }
                 Decision::LeftOut(_) => continue,
             };
             kept.push(at);
@@ -359,8 +361,8 @@ impl FirstPass {
             let name = cell::shown(&layout.names[places[0]]);
             let problem = format!(
                 "column {name}: texts after very many different numbers, or beside numbers with commas, for which the table has to be read \
-                 twice; give a file, or ‘columns’ \"{}:category\"",
-                name.trim_matches('`')
+                 twice; give a file, or ‘columns’ {}",
+                option_value(&layout.names[places[0]], ":category")
             );
             return Err(Error::table(path.display().to_string(), problem));
         }

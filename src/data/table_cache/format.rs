@@ -15,6 +15,7 @@ use crate::checksum::Checksum;
 use crate::data::csv::LoadedTable;
 use crate::data::kinds::RawColumns;
 use crate::data::numbers::NumberVec;
+use crate::data::row_cells::OddCell;
 use crate::data::schema::{Schema, TargetKind};
 use crate::data::split::{RowPart, SplitColumns};
 use crate::data::stored_numbers::{BLOCK_BYTES, StoredNumbers, bytes_of, fits_memory};
@@ -51,6 +52,9 @@ pub(super) struct Header {
     class_lines: Vec<u64>,
     notes: Vec<String>,
     format_notes: Vec<String>,
+    /// Cells that the training table had not the like of, in a table of validation rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    odd: Vec<OddCell>,
 }
 
 /// Form of the targets.
@@ -84,6 +88,7 @@ impl Header {
             class_lines: data.class_lines.clone(),
             notes: data.notes.to_vec(),
             format_notes: notes.clone(),
+            odd: data.odd.to_vec(),
         }
     }
 
@@ -309,7 +314,7 @@ pub(super) fn read_table(
         source: header.source,
         class_lines: header.class_lines,
         raw: header.raw.map(Arc::new),
-        odd: Arc::default(),
+        odd: Arc::new(header.odd),
         notes: Arc::new(header.notes),
     };
     Ok(LoadedTable { data, columns, notes: header.format_notes })

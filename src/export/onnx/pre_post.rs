@@ -4,7 +4,9 @@ use super::builder::NodeBuilder;
 use super::formula::evaluate;
 use super::proto::{Attribute, Kind, ValueInfo, size};
 use super::scaling::{date_parts, restore_target, scale_inputs};
-use crate::data::{Column, ColumnEncoding, Preprocessing, Schema, TargetKind};
+use crate::data::{
+    Column, ColumnEncoding, Preprocessing, Schema, TargetKind, date_places, spelled_texts,
+};
 use crate::error::Result;
 use crate::expr::Expr;
 use crate::graph::{ClassLoss, Loss};
@@ -112,7 +114,13 @@ fn encode(
 ) {
     let values = column.encoding.values();
     let count = size(values.len());
-    let mut pairs: Vec<(&str, i64)> = values.iter().map(String::as_str).zip(0..).collect();
+    let marks = schema.gap_texts();
+    let is_gap = |text: &str| marks.iter().any(|mark| mark == text);
+    let mut pairs: Vec<(&str, i64)> = spelled_texts(values)
+        .into_iter()
+        .filter(|(text, _)| !is_gap(text))
+        .map(|(text, place)| (text, size(place)))
+        .collect();
     match &column.encoding {
         ColumnEncoding::Number { fill } => {
             let Some(number) = fill.or(means[0]) else {
@@ -138,7 +146,6 @@ fn encode(
             parts.push(to.node("Where", &[&is_yes, &yes, &other], vec![]));
         }
         ColumnEncoding::OneHot { gaps, pooled, .. } => {
-            let marks = schema.gap_texts();
             // Rare and unknown texts share the input after those of the texts, and gaps have the last one or none.
             let inputs = count + i64::from(pooled.is_some());
             if *gaps || pooled.is_some() {
@@ -170,9 +177,8 @@ fn encode_date(
     let ColumnEncoding::Date { timed, gaps, constant, .. } = &column.encoding else { return };
     let known = to.node("Equal", &[name, name], vec![]);
     let own = date_parts(to, name);
-    let own = &own[..if *timed { 7 } else { 5 }];
-    let own = own.iter().enumerate().filter(|(at, _)| !constant.contains(at));
-    let own = own.map(|(_, part)| part.as_str()).chain([name]);
+    let of_place = |at: usize| own.get(at).map_or(name, String::as_str);
+    let own = date_places(*timed, constant).map(of_place);
     for (part, mean) in own.zip(means) {
         parts.push(match mean {
             Some(mean) => {

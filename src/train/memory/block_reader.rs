@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 
 use crate::data::{Batches, Dataset, Preprocessing, ReadBuffer, Targets, epoch_order};
 use crate::device::{Device, Values};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, caught};
 use crate::plan::TrainPlan;
 use crate::shape::narrow;
 use crate::train::TrainOptions;
@@ -79,7 +79,7 @@ impl RowBlock {
 #[derive(Debug)]
 pub(in crate::train) struct Reader {
     /// Ends of the two channels; `None` once the thread has to end.
-    ends: Option<(Receiver<RowBlock>, Sender<RowBlock>)>,
+    ends: Option<(Receiver<Result<RowBlock>>, Sender<RowBlock>)>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -111,8 +111,12 @@ impl Reader {
                     let rows = &order[table.rows_of(block)];
                     // The reader was dropped, so nobody needs blocks.
                     let Ok(mut block) = empty.recv() else { return };
-                    table.fill(rows, &mut block);
-                    if filled.send(block).is_err() {
+                    let read = caught(|| {
+                        table.fill(rows, &mut block);
+                        Ok(block)
+                    });
+                    let failed = read.is_err();
+                    if filled.send(read).is_err() || failed {
                         return;
                     }
                 }
@@ -129,15 +133,15 @@ impl Reader {
     /// Returns the next block: waits for it, or returns `None` if it is not ready.
     ///
     /// # Errors
-    /// If the thread ended before the run.
+    /// If the table cannot be read, or the thread ended before the run.
     pub(in crate::train) fn next(&self, wait: bool) -> Result<Option<RowBlock>> {
         let ended = || failed("the thread that reads rows ahead has ended early".to_string());
         let (blocks, _) = self.ends.as_ref().ok_or_else(ended)?;
         if wait {
-            return blocks.recv().map(Some).map_err(|_| ended());
+            return blocks.recv().map_err(|_| ended())?.map(Some);
         }
         match blocks.try_recv() {
-            Ok(block) => Ok(Some(block)),
+            Ok(block) => block.map(Some),
             Err(TryRecvError::Empty) => Ok(None),
             Err(TryRecvError::Disconnected) => Err(ended()),
         }

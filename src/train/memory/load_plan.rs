@@ -4,7 +4,7 @@
 //! Absent on purpose:
 //! `--device-memory` and `--host-memory`, which are orders and not a lack: a plan that exceeds them is an error.
 
-use crate::data::{Split, list};
+use crate::data::{Split, list, option_value};
 use crate::device::{Device, free_host_memory};
 use crate::error::{DEVICE_MEMORY, Error, HOST_MEMORY, Result};
 use crate::plan::TrainPlan;
@@ -106,11 +106,11 @@ impl LargeTables {
         let name = list(&[column]);
         let remedy = format!(
             "most of it is for the table of the texts of {name}, {rows} x {width} numbers ({}), with its gradients, the optimizer's \
-             states and checkpoints: give ‘columns’ \"{}:embedding(8)\" for a narrower one, a larger ‘min_count’ for fewer texts, or \
+             states and checkpoints: give ‘columns’ {} for a narrower one, a larger ‘min_count’ for fewer texts, or \
              ‘ignore’ {}; else {remedy}",
             bytes_text(4 * (rows * width) as u64),
-            name.trim_matches('`'),
-            name.trim_matches('`')
+            option_value(column, ":embedding(8)"),
+            option_value(column, "")
         );
         Error::TooLarge { what, need, adapter, limit, limit_name, remedy }
     }

@@ -8,11 +8,11 @@ use super::checkpoint::{Checkpoint, RunPosition};
 use super::state::{HeldCheckpoints, RunState, Stage, Underway};
 use crate::data::epoch_order;
 use crate::device::{Usage, Values};
-use crate::error::{Error, Result};
-use crate::graph::{OptimizerSchedule, Reduction, SHARE, UpdateContext};
+use crate::error::{Error, Result, caught};
+use crate::graph::{Loss, OptimizerSchedule, Reduction, SHARE, UpdateContext};
 use crate::model::Params;
 use crate::plan::{LossScaler, Phase, StepParams, WINDOW};
-use crate::shape::narrow;
+use crate::shape::{narrow, short};
 use crate::train::memory::block_upload::BlockUploader;
 use crate::train::run::early_stopping::EarlyStopping;
 use crate::train::run::loss_average::{Losses, PendingUpdate};
@@ -20,6 +20,9 @@ use crate::train::{
     EarlyStop, EpochStats, Event, Metric, Metrics, OnNonFinite, Progress, Schedules, StepStats,
     Summary, Trainer, Warning,
 };
+
+/// Loss of the user's below which it is taken to have no least value: targets are scaled, so that usual losses are about 1.
+const FALLING: f64 = -1000.0;
 
 /// A run under way. Each call of `next` submits some steps to the device and returns the next event. Nothing happens before
 /// the first call.
@@ -61,6 +64,8 @@ pub struct Fit<'a> {
     last: Option<EpochStats>,
     /// Metrics for which a missing value was already reported.
     without_value: Vec<Metric>,
+    /// True once a loss without a minimum was reported.
+    told_falling: bool,
 }
 
 /// Position inside an epoch.
@@ -116,6 +121,7 @@ impl<'a> Fit<'a> {
             tries: 0,
             last: None,
             without_value: Vec::new(),
+            told_falling: false,
         };
         // The host's state is restored now, the device's when the first step is taken.
         if let Some(checkpoint) = from {
@@ -418,6 +424,7 @@ impl<'a> Fit<'a> {
             seconds,
             samples_per_second: self.trainer.rows as f64 / trained.max(1e-9),
         };
+        self.report_falling(&stats);
         let kept = self.judge(&stats, params);
         self.tries = 0;
         self.trainer.checkpoints.best = None;
@@ -528,6 +535,21 @@ impl<'a> Fit<'a> {
         None
     }
 
+    /// Warns once of a loss of the user's that falls without end.
+    fn report_falling(&mut self, stats: &EpochStats) {
+        let is_own = matches!(self.trainer.criterion.loss, Loss::Custom(_));
+        if is_own && !self.told_falling && stats.train_loss < FALLING {
+            self.told_falling = true;
+            let problem = format!(
+                "the loss is {} after epoch {} and may fall without end: a loss of your own needs a least value, or the network only learns \
+                 to make it smaller; write one that is least where a prediction is right",
+                short(stats.train_loss),
+                stats.epoch
+            );
+            self.waiting.push_back(Event::Warned(Warning::Mistake { problem }));
+        }
+    }
+
     fn progress(&self, epochs: u32, steps: usize) -> Progress {
         let batch = self.trainer.plan.batch as f64;
         let given = f64::from(self.epoch.index) * steps as f64 + self.epoch.step as f64;
@@ -557,7 +579,7 @@ impl Iterator for Fit<'_> {
             return None;
         }
         // Recovery turns some errors into a warning, and the run continues.
-        let event = self.advance().or_else(|error| self.recover(error));
+        let event = caught(|| self.advance()).or_else(|error| self.recover(error));
         if event.is_err() {
             self.stage = Stage::Over;
         }

@@ -12,12 +12,12 @@ use crate::data::{
     epoch_order, list,
 };
 use crate::device::{Device, DeviceKind, MemberHandle, Values, open_tuned};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, caught};
 use crate::graph::{Reduction, SHARE};
 use crate::model::{Params, Sequential};
 use crate::plan::{LossScaler, Phase, Precision, Slot, StepParams, TrainPlan};
 use crate::shape::narrow;
-use crate::train::input_tables::{clear_unused_rows, with_input_tables};
+use crate::train::input_tables::{clear_unused_rows, slow_tables, with_input_tables};
 use crate::train::loss_scale::{check_range, write_scaling};
 use crate::train::memory::block_reader::{RowBlock, StreamedTable};
 use crate::train::memory::load_plan::{LoadedPlan, fitted};
@@ -81,6 +81,16 @@ impl Trainer {
     /// # Errors
     /// If model, data and options do not fit, or the device cannot be opened or is too small.
     pub fn new(
+        model: &Sequential,
+        data: &Split,
+        options: &TrainOptions,
+        device: &DeviceKind,
+    ) -> Result<Self> {
+        // Rows of a stored table are read on the way.
+        caught(|| Self::prepared(model, data, options, device))
+    }
+
+    fn prepared(
         model: &Sequential,
         data: &Split,
         options: &TrainOptions,
@@ -262,6 +272,9 @@ impl Trainer {
         let columns = data.train.columns();
         let problems = mistakes(&self.model, columns, &self.options, &self.batches)?.into_iter();
         warnings.extend(problems.map(|problem| Warning::Mistake { problem }));
+        let cpu = self.info.device.is_cpu();
+        let slow = slow_tables(&self.model, &data.train, (&self.options, &self.batches), cpu);
+        warnings.extend(slow.map(|problem| Warning::Mistake { problem }));
         warnings.extend(of_memory);
         if let Some(valid) = &self.valid {
             let undefined = self.options.undefined(&valid.data).into_iter();

@@ -1,0 +1,3 @@
+#![no_main]
+
+wgrad_fuzz::target!(wgrad_fuzz::targets::xlsx);

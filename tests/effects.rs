@@ -1,0 +1,205 @@
+//! Options that would change nothing beside others: each is refused, or a warning says so.
+//!
+//! The table names every option of every command, so that a new one has to be thought about.
+
+#![cfg(feature = "cli")]
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails the test")]
+
+#[path = "common/place.rs"]
+#[expect(dead_code, reason = "other programs of tests use these")]
+mod place;
+
+use std::collections::BTreeSet;
+
+use clap::CommandFactory;
+use place::Place;
+use wgrad::cli::Cli;
+
+/// Options that change what a command does, whatever else is given.
+const ALWAYS: &str = "\
+    train: duplicates gaps weight-decay target ignore valid weight features columns task scale hidden init optimizer lr epochs batch-size seed loss reduction \
+    clip-norm clip-value average schedule warmup freeze groups metrics shuffle device precision device-memory host-memory table-cache out \
+    checkpoint-every checkpoint-minutes config json quiet force layers help
+    resume: stop-patience epochs device table checkpoint json quiet
+    evaluate: weights device json quiet
+    predict: weights out device json quiet
+    inspect: columns ignore missing one-hot min-count json
+    info: json
+    export: onnx weights force json quiet
+    adapters: json
+    cache: table-cache json
+    verify: device json quiet
+    bench: device workload network precision seconds profile predict no-verify json quiet";
+
+/// A command, an option, arguments with which it changes nothing, and what is said of that.
+const WITHOUT_EFFECT: &[(&str, &str, &str, &str)] = &[
+    ("train", "delimiter", "d.npy --target x2 --delimiter comma", "the file is no text"),
+    ("train", "decimal", "d.npy --target x2 --decimal comma", "the file is no text"),
+    ("train", "header", "d.npy --target x2 --header no", "the file is no text"),
+    ("train", "sheet", "n.csv --target y --sheet s", "--sheet goes with an Excel workbook"),
+    ("train", "valid-sheet", "n.csv --target y --valid-sheet s", "no file is given"),
+    ("train", "group", "n.csv --target y --group b --valid 0", "no rows are held out"),
+    (
+        "train",
+        "split-column",
+        "n.csv --target y --split-column b --valid 0.1",
+        "--split-column says which rows",
+    ),
+    ("train", "min-count", "n.csv --target y --min-count 3", "no column is taken for texts"),
+    ("train", "one-hot", "n.csv --target y --one-hot 3", "no column is taken for texts"),
+    ("train", "missing", "n.csv --target y --missing none", "no cell of a feature is"),
+    ("train", "positive", "n.csv --target y --positive 1", "is a number"),
+    ("train", "target-scale", "c.csv --target y --target-scale log", "the target is no number"),
+    (
+        "train",
+        "activation",
+        "n.csv --target y --hidden none --activation gelu",
+        "--hidden none has none",
+    ),
+    ("train", "norm", "n.csv --target y --hidden none --norm layer", "--hidden none has none"),
+    ("train", "dropout", "n.csv --target y --hidden none --dropout 0.1", "--hidden none has none"),
+    (
+        "train",
+        "activation",
+        "n.csv --target y --layers dense --activation gelu",
+        "says what all layers are",
+    ),
+    ("train", "init-strict", "n.csv --target y --init-strict false", "there is no file"),
+    (
+        "train",
+        "class-weights",
+        "n.csv --target y --class-weights balanced",
+        "the target is no class",
+    ),
+    ("train", "momentum", "n.csv --target y --momentum 0.9", "has no such setting"),
+    ("train", "nesterov", "n.csv --target y --optimizer sgd --nesterov true", "needs a --momentum"),
+    ("train", "beta1", "n.csv --target y --optimizer sgd --beta1 0.9", "has no such setting"),
+    ("train", "beta2", "n.csv --target y --optimizer sgd --beta2 0.9", "has no such setting"),
+    ("train", "eps", "n.csv --target y --optimizer sgd --eps 1e-7", "has no such setting"),
+    ("train", "accumulate", "n.csv --target y --accumulate 99", "is more than the"),
+    (
+        "train",
+        "no-decay",
+        "n.csv --target y --weight-decay 0 --no-decay bias",
+        "there is no weight decay",
+    ),
+    ("train", "freeze", "n.csv --target y --freeze *", "all parameters are frozen"),
+    (
+        "train",
+        "decay-schedule",
+        "n.csv --target y --weight-decay 0 --decay-schedule cosine",
+        "changes nothing",
+    ),
+    ("train", "dropout-schedule", "n.csv --target y --dropout-schedule cosine", "changes nothing"),
+    ("train", "schedule-epochs", "n.csv --target y --schedule-epochs 9", "changes nothing"),
+    (
+        "train",
+        "stop-patience",
+        "n.csv --target y --valid 0 --stop-patience 3",
+        "no validation rows",
+    ),
+    (
+        "train",
+        "stop-metric",
+        "n.csv --target y --keep last --stop-metric rmse",
+        "nothing is watched",
+    ),
+    ("train", "stop-delta", "n.csv --target y --stop-delta 0.1", "nothing is watched"),
+    ("train", "keep", "n.csv --target y --valid 0 --keep best", "no validation rows"),
+    (
+        "train",
+        "on-nonfinite",
+        "n.csv --target y --on-nonfinite back --checkpoint-every 0",
+        "needs checkpoints",
+    ),
+    ("train", "tune", "n.csv --target y --tune full", "changes nothing on the CPU"),
+    ("train", "tune-ms", "n.csv --target y --tune off --tune-ms 9", "leave one of the two out"),
+    (
+        "train",
+        "keep-checkpoints",
+        "n.csv --target y --keep-checkpoints 3 --checkpoint-every 0",
+        "no checkpoints are written",
+    ),
+    ("resume", "schedule-epochs", "run --epochs 3 --schedule-epochs 9", "changes nothing"),
+    ("resume", "stop-delta", "run --epochs 3 --stop-delta 0.1", "nothing is watched"),
+    ("evaluate", "target", "run n.csv --target d.npy", "goes with an array"),
+    ("evaluate", "delimiter", "run d.npy --delimiter comma", "the file is no text"),
+    ("evaluate", "decimal", "run d.npy --decimal comma", "the file is no text"),
+    ("evaluate", "header", "run d.npy --header no", "the file is no text"),
+    ("evaluate", "sheet", "run n.csv --sheet s", "--sheet goes with an Excel workbook"),
+    ("predict", "delimiter", "run d.npy --delimiter comma", "the file is no text"),
+    ("predict", "decimal", "run d.npy --decimal comma", "the file is no text"),
+    ("predict", "header", "run d.npy --header no", "the file is no text"),
+    ("predict", "sheet", "run n.csv --sheet s", "--sheet goes with an Excel workbook"),
+    ("predict", "force", "run n.csv --force", "--out"),
+    ("inspect", "delimiter", "d.npy --delimiter comma", "the file is no text"),
+    ("inspect", "decimal", "d.npy --decimal comma", "the file is no text"),
+    ("inspect", "header", "d.npy --header no", "the file is no text"),
+    ("inspect", "sheet", "n.csv --sheet s", "--sheet goes with an Excel workbook"),
+    ("export", "input", "texts --onnx o.onnx --input f32", "leave --input out"),
+    ("verify", "verbose", "--verbose --json", "cannot be used with"),
+    ("bench", "batch-size", "--workload tiny --batch-size 9", "--network"),
+    ("bench", "batch-size", "--network 2,1 --batch-size 9 --predict", "cannot be used with"),
+    ("bench", "single-kernels", "--single-kernels", "all devices are the CPU"),
+    ("bench", "tune", "--tune full", "all devices are the CPU"),
+    ("bench", "tune-ms", "--tune-ms 9", "all devices are the CPU"),
+    ("bench", "tune-ms", "--tune off --tune-ms 9", "leave it out"),
+    ("bench", "precision", "--predict --precision f16", "cannot be used with"),
+];
+
+#[test]
+fn every_option_is_in_the_table() {
+    for command in Cli::command().get_subcommands() {
+        // A plan has the options of a training.
+        let name = command.get_name();
+        if name == "plan" || name == "vocabulary" {
+            continue;
+        }
+        let options: BTreeSet<&str> = command
+            .get_arguments()
+            .filter_map(clap::Arg::get_long)
+            .filter(|it| *it != "help")
+            .collect();
+        let line = ALWAYS.lines().find_map(|line| line.trim().strip_prefix(&format!("{name}: ")));
+        let always = line.unwrap_or_default().split_whitespace();
+        let known: BTreeSet<&str> = always
+            .chain(WITHOUT_EFFECT.iter().filter(|row| row.0 == name).map(|row| row.1))
+            .filter(|it| *it != "help")
+            .collect();
+        assert_eq!(options, known, "{name}");
+    }
+}
+
+#[test]
+fn options_without_an_effect_are_refused_or_told() {
+    let place = Place::new();
+    let rows = |row: &dyn Fn(u32) -> String| (0..60).map(row).collect::<String>();
+    let numbers = rows(&|i| format!("{},{},{}\n", i % 7, i * 5 % 11, f64::from(i % 9) / 8.0));
+    place.write("n.csv", &format!("a,b,y\n{numbers}"));
+    let texts = rows(&|i| {
+        format!("{},{},{}\n", i % 7, ["u", "v", "w"][i as usize % 3], ["p", "q"][i as usize % 2])
+    });
+    place.write("c.csv", &format!("a,b,y\n{texts}"));
+    let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (20, 3), }";
+    let mut array = b"\x93NUMPY\x01\x00".to_vec();
+    array.extend(118_u16.to_le_bytes());
+    array.extend(format!("{header:<117}\n").as_bytes());
+    array.extend((0..60).flat_map(|i| (f64::from(i * 7 % 13) as f32).to_le_bytes()));
+    std::fs::write(place.path("d.npy"), array).unwrap();
+    place.ok("train n.csv --target y --hidden 2 --epochs 2 --out run --quiet");
+    place.ok("train c.csv --target y --hidden 2 --epochs 2 --out texts --quiet");
+    for &(command, option, args, part) in WITHOUT_EFFECT.iter() {
+        let small = match command {
+            "train" if args.contains("--hidden") || args.contains("--layers") => {
+                " --epochs 1 --out r --force"
+            }
+            "train" => " --hidden 2 --epochs 1 --out r --force",
+            _ => "",
+        };
+        let output = place.run(&format!("{command} {args}{small}"));
+        let said = String::from_utf8(output.stderr).unwrap().replace("\n        ", " ");
+        assert!(said.contains(part), "{command} --{option}: {args}: {said}");
+        let told = output.status.code() == Some(0) && said.contains("warning: ");
+        assert!(told || matches!(output.status.code(), Some(1 | 2)), "{command} {args}: {said}");
+    }
+}
