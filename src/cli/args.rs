@@ -113,6 +113,17 @@ pub enum Verb {
     ///
     /// The scaling, the texts of categories, and what stands in for gaps, as they are stored in the model.
     Info(InfoArgs),
+    /// Pictures of a run as SVG files
+    ///
+    /// Loss and metrics by epoch; of classes the confusion matrix, ROC, precision and recall, and calibration; of numbers predicted
+    /// against actual, residuals and intervals; importance of columns, dependence on them, maps of embeddings, the network.
+    #[cfg(feature = "pictures")]
+    Plot(PlotArgs),
+    /// The report of a run as one HTML page
+    ///
+    /// Figures, pictures, columns, preprocessing, network and settings, without a script and without anything from elsewhere.
+    #[cfg(feature = "pictures")]
+    Report(ReportArgs),
     /// A run's network as an ONNX file, for other programs
     ///
     /// The file takes the table's columns as they are and gives predictions in the target's units.
@@ -180,6 +191,10 @@ impl Verb {
             Self::Predict(args) => args.json,
             Self::Inspect(args) => args.json,
             Self::Info(args) => args.json,
+            #[cfg(feature = "pictures")]
+            Self::Plot(args) => args.json,
+            #[cfg(feature = "pictures")]
+            Self::Report(args) => args.json,
             Self::Export(args) => args.json,
             Self::Adapters(args) => args.json,
             Self::Cache(args) => args.json,
@@ -201,6 +216,10 @@ pub struct TrainArgs {
     /// Replace the files of an earlier run in the run folder
     #[arg(long, help_heading = "Output", hide_short_help = true)]
     pub force: bool,
+    /// Leave out report.html
+    #[cfg(feature = "pictures")]
+    #[arg(long, help_heading = "Output", hide_short_help = true)]
+    pub no_report: bool,
     /// One JSON object per event on stdout
     #[arg(long, help_heading = "Output", hide_short_help = true)]
     pub json: bool,
@@ -225,6 +244,10 @@ pub struct ResumeArgs {
     /// A file of RUN, such as checkpoint.best.safetensors, the best epoch's.
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
+    /// Leave out report.html
+    #[cfg(feature = "pictures")]
+    #[arg(long)]
+    pub no_report: bool,
     /// One JSON object per event on stdout
     #[arg(long)]
     pub json: bool,
@@ -367,6 +390,10 @@ pub struct EvaluateArgs {
     /// auto, gpu, software, cpu, or part of an adapter's name; `wgrad adapters` lists them.
     #[arg(long, default_value = "auto")]
     pub device: String,
+    /// HTML page to write, with figures and pictures
+    #[cfg(feature = "pictures")]
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
     /// One JSON object on stdout
     #[arg(long)]
     pub json: bool,
@@ -458,6 +485,60 @@ pub struct InfoArgs {
     /// One JSON object on stdout
     #[arg(long)]
     pub json: bool,
+}
+
+/// `wgrad plot`
+#[cfg(feature = "pictures")]
+#[derive(Debug, Args)]
+pub struct PlotArgs {
+    /// Run folder, or a model.safetensors
+    pub run: PathBuf,
+    /// Table with the target [default: the run's validation rows]
+    ///
+    /// Pictures of predictions and columns show its rows; of more than 10,000 rows, some evenly chosen ones.
+    pub table: Option<PathBuf>,
+    /// Pictures between commas, such as loss,roc [default: all]
+    ///
+    /// loss, metrics, learning-rate; confusion, roc, precision-recall, calibration; predicted-actual, residuals, intervals,
+    /// quantiles; importance, dependence, embedding; network, class-figures.
+    #[arg(long, value_name = "NAMES")]
+    pub what: Option<String>,
+    /// Folder for the files [default: pictures in the run folder]
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+    /// The form of the table's text.
+    #[command(flatten)]
+    pub format: FormatArgs,
+    /// One JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// No progress, only the names of files and errors
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// `wgrad report`
+#[cfg(feature = "pictures")]
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Run folder, or a model.safetensors
+    pub run: PathBuf,
+    /// Table with the target [default: the run's validation rows]
+    ///
+    /// Figures, pictures and columns are of its rows; of more than 10,000 rows, some evenly chosen ones.
+    pub table: Option<PathBuf>,
+    /// File to write [default: report.html in the run folder]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// The form of the table's text.
+    #[command(flatten)]
+    pub format: FormatArgs,
+    /// One JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// No progress, only the name of the file and errors
+    #[arg(long)]
+    pub quiet: bool,
 }
 
 /// `wgrad export`
@@ -622,7 +703,7 @@ mod tests {
         Cli::command().debug_assert();
         let [train, plan, resume] = ["train", "plan", "resume"].map(options);
         // A plan has no folder, and says nothing for programs.
-        let of_runs = ["out", "force", "json", "quiet"];
+        let of_runs = ["out", "force", "no-report", "json", "quiet"];
         let both: Vec<_> = train.iter().filter(|name| !of_runs.contains(&name.as_str())).collect();
         assert_eq!(both, plan.iter().collect::<Vec<_>>());
         assert!(train.len() > 50, "{train:?}");
@@ -644,7 +725,7 @@ mod tests {
     fn help_texts_fit_a_terminal_and_differ() {
         let cli = Cli::command();
         let commands: Vec<&str> = cli.get_subcommands().map(clap::Command::get_name).collect();
-        assert_eq!(commands.len(), 15);
+        assert_eq!(commands.len(), if cfg!(feature = "pictures") { 17 } else { 15 });
         for command in commands.iter().chain(&[""]) {
             let [brief, long] = help(command);
             assert!(brief.lines().count() < 40, "{brief}");

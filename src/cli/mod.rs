@@ -10,6 +10,8 @@ mod export;
 mod interrupt;
 mod open_run;
 mod output;
+#[cfg(feature = "pictures")]
+mod pictures;
 mod run;
 mod settings;
 mod tables;
@@ -122,10 +124,17 @@ fn done(cli: Cli) -> Result<Exit, Failure> {
     match cli.verb {
         Verb::Train(args) => run::train(&args),
         Verb::Resume(args) => run::resume(&args),
-        Verb::Evaluate(args) => Ok(tables::evaluate(&args)?),
+        #[cfg(feature = "pictures")]
+        Verb::Evaluate(args) => Ok(pictures::evaluate(&args)?),
+        #[cfg(not(feature = "pictures"))]
+        Verb::Evaluate(args) => Ok(tables::evaluate(&args, None)?),
         Verb::Predict(args) => Ok(tables::predict(&args)?),
         Verb::Inspect(args) => Ok(tables::inspect(&args)?),
         Verb::Info(args) => Ok(tables::info(&args)?),
+        #[cfg(feature = "pictures")]
+        Verb::Plot(args) => Ok(pictures::plot(&args)?),
+        #[cfg(feature = "pictures")]
+        Verb::Report(args) => Ok(pictures::report(&args)?),
         Verb::Export(args) => Ok(export::export(&args)?),
         Verb::Adapters(args) => Ok(devices::adapters(&args)?),
         Verb::Cache(args) => Ok(cache::cache(&args)?),

@@ -13,6 +13,14 @@ use crate::train::{Ensemble, TrainedModel, Warning};
 
 /// The figures of a run that has come to its end.
 pub(super) const METRICS: &str = "metrics.json";
+/// The settings of a run.
+pub(super) const CONFIG: &str = "config.toml";
+/// A line for each epoch.
+pub(super) const HISTORY: &str = "history.csv";
+/// The validation rows and their predictions.
+pub(super) const VALIDATION: &str = "validation.csv";
+/// The report of a run.
+pub(super) const REPORT: &str = "report.html";
 /// A digest of the training rows.
 pub(super) const TRAINING_ROWS: &str = "training_rows.bin";
 

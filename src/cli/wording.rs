@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::Display;
+use std::path::Path;
 use std::sync::LazyLock;
 
 use clap::CommandFactory;
@@ -89,9 +90,44 @@ pub(super) fn worded(event: &Event) -> Cow<'_, Event> {
     Cow::Owned(Event::Warned(Warning::Noted { problem }))
 }
 
+/// Returns a path as one word of a shell, which this program takes for a value.
+pub(super) fn quoted(path: &Path) -> String {
+    let Some(text) = path.to_str() else {
+        // bash, zsh and ksh read bytes in this notation.
+        let bytes = path.as_os_str().as_encoded_bytes().iter();
+        let bytes: String =
+            bytes.flat_map(|&byte| std::ascii::escape_default(byte)).map(char::from).collect();
+        return format!("$'{bytes}'");
+    };
+    let text = if text.starts_with('-') { format!("./{text}") } else { text.to_string() };
+    let plain = |letter: char| letter.is_alphanumeric() || "_./+:=@%,-".contains(letter);
+    if !text.is_empty() && text.chars().all(plain) {
+        text
+    } else if cfg!(windows) {
+        format!("\"{text}\"")
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn paths_are_quoted_for_a_shell() {
+        for (path, want) in [
+            ("runs/a-2", "runs/a-2"),
+            ("-r/config.toml", "./-r/config.toml"),
+            ("my runs/é", "'my runs/é'"),
+            ("it's; rm", r"'it'\''s; rm'"),
+            ("$HOME", "'$HOME'"),
+            ("", "''"),
+        ] {
+            assert_eq!(quoted(Path::new(path)), want);
+        }
+    }
 
     #[test]
     fn fields_become_options() {

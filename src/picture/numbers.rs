@@ -94,10 +94,7 @@ fn points(frame: &mut Frame, x: &[f64], y: &[f64]) {
     let places: Vec<(f64, f64)> =
         x.iter().zip(y).filter_map(|(&x, &y)| frame.point((x, y))).collect();
     if x.len() <= POINTS {
-        let opacity = if places.len() > 300 { 0.45 } else { 0.7 };
-        for at in places {
-            frame.svg.circle(&fill(0), at, 2.5, opacity);
-        }
+        frame.svg.dots("dots l1", &places);
         return;
     }
     let [left, top, right, bottom] = frame.field;

@@ -20,6 +20,7 @@ pub const STYLE: &str = "\
 .wgrad .grid{stroke:#e1e4e8;stroke-width:1}.wgrad .axis{stroke:#868e96;stroke-width:1}\
 .wgrad .mark{stroke:#57606a;stroke-width:1;stroke-dasharray:4 3;fill:none}\
 .wgrad .line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}.wgrad .thin{stroke-width:1}\
+.wgrad .dots{fill:none;stroke-width:5;stroke-linecap:round;opacity:.6}\
 .wgrad .box{fill:#f3f5f7;stroke:#868e96;stroke-width:1}\
 .wgrad .f1{fill:#0072b2}.wgrad .f2{fill:#d55e00}.wgrad .f3{fill:#009e73}.wgrad .f4{fill:#cc79a7}\
 .wgrad .f5{fill:#e69f00}.wgrad .f6{fill:#56b4e9}.wgrad .f7{fill:#57606a}.wgrad .f8{fill:#b8a800}\
@@ -207,6 +208,15 @@ impl Svg {
         self.push(format_args!(
             "<circle class=\"{class}\" cx=\"{x}\" cy=\"{y}\" r=\"{radius}\"{opacity}/>"
         ));
+    }
+
+    /// Dots of one kind, which take a few bytes each: lines without length and with round ends.
+    pub(super) fn dots(&mut self, class: &str, points: &[(f64, f64)]) {
+        let text: String = points
+            .iter()
+            .map(|&(x, y)| format!("M{} {}h0", coordinate(x), coordinate(y)))
+            .collect();
+        self.push(format_args!("<path class=\"{class}\" d=\"{text}\"/>"));
     }
 
     /// A line through points; `None` ends a piece of it.

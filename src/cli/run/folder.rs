@@ -8,20 +8,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::checkpoint_files::{FRESH, all_checkpoint_files, checkpoint_files};
-use crate::cli::open_run::{METRICS, TRAINING_ROWS};
+use crate::cli::open_run::{CONFIG, HISTORY, METRICS, REPORT, TRAINING_ROWS, VALIDATION};
 use crate::error::{Error, Result};
 use crate::export::MODEL_FILE;
 use crate::files::{is_at, write_file};
 use crate::report::History;
 
-pub(crate) const CONFIG: &str = "config.toml";
-pub(super) const HISTORY: &str = "history.csv";
-/// The validation rows and their predictions.
-pub(crate) const VALIDATION: &str = "validation.csv";
 /// All that a run leaves. Only these are ever replaced or taken away.
-const FILES: [&str; 6] = [CONFIG, HISTORY, MODEL_FILE, METRICS, VALIDATION, TRAINING_ROWS];
+const FILES: [&str; 7] = [CONFIG, HISTORY, MODEL_FILE, METRICS, VALIDATION, TRAINING_ROWS, REPORT];
 /// Files that a run writes at its end, or with its first model: an earlier run's would say something else.
-const LATE: [&str; 3] = [METRICS, VALIDATION, TRAINING_ROWS];
+const LATE: [&str; 4] = [METRICS, VALIDATION, TRAINING_ROWS, REPORT];
 /// Where a run's files are at first, if an earlier run's are in their place.
 const NEW: &str = ".new";
 
@@ -376,7 +372,7 @@ mod tests {
         assert!(folder.keeps_earlier());
         folder.discard();
         drop(folder);
-        assert_eq!(count(), 7);
+        assert_eq!(count(), 8);
         assert!(FILES.iter().all(|name| text(&path.join(name)) == "old"));
 
         let mut folder = RunFolder::create(&path, "new").unwrap();

@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::checkpoint_files::{all_checkpoint_files, best_file, checkpoint_files};
-use super::folder::{CONFIG, RunFolder, lock};
+use super::folder::{RunFolder, lock};
 use super::parts_report::{PartPlace, PartsReport};
 use super::train::{Run, Verbosity};
 use crate::cli::Failure;
 use crate::cli::interrupt::Interrupt;
-use crate::cli::open_run::METRICS;
+use crate::cli::open_run::{CONFIG, METRICS};
 use crate::cli::settings::CheckpointSettings;
 use crate::error::{Error, Result};
 use crate::export::{MODEL_FILE, read_checkpoint, read_model};

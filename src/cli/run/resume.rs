@@ -5,13 +5,14 @@
 use std::path::{Path, PathBuf};
 
 use super::checkpoint_files::{best_file, checkpoint_files};
-use super::folder::{CONFIG, RunFolder, lock};
+use super::folder::{RunFolder, lock};
 use super::folds::train_folds;
 use super::members::train_members;
 use super::sweep::{SWEEP, resume_sweep};
 use super::train::{Prepared, Run, Verbosity, prepare};
 use crate::cli::args::ResumeArgs;
 use crate::cli::interrupt::Interrupt;
+use crate::cli::open_run::CONFIG;
 use crate::cli::settings::{CHECKPOINT, RunConfig, path_text, run_config};
 use crate::cli::wording::option_of;
 use crate::cli::{Exit, Failure};
@@ -72,6 +73,8 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     warnings.extend(damage.map(|problem| Warning::Noted { problem }));
     let talk = Verbosity { json: args.json, quiet: args.quiet };
     let mut run = Run::new(folder, history, talk, config.checkpoints)?.judged_by(judge);
+    #[cfg(feature = "pictures")]
+    run.set_report(!args.no_report);
     run.tell_format(&format);
     run.resume_after(done, trainer.info().steps_per_epoch, options.epochs);
     run.drive(&mut trainer, &interrupt, &options, warnings)

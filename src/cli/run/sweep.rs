@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 
-use super::folder::{CONFIG, RunFolder};
+use super::folder::RunFolder;
 use super::folds::{FOLDS, Kept, TrainedFolds, check_same_inputs};
 use super::members::{introduce, report_interrupted, report_warnings, write_json};
 use super::parts::{
@@ -20,16 +20,18 @@ use super::parts::{
 use super::parts_report::PartPlace;
 use super::sweep_results::{Judged, SweepTable, TrialResult, best_first};
 use super::sweep_space::{Dimension, TrialSettings, grid_trials, random_trials, take_ranges};
-use super::train::{Verbosity, quoted};
+use super::train::Verbosity;
 use super::verdict::Judge;
 use crate::cli::args::SweepArgs;
 use crate::cli::interrupt::Interrupt;
+use crate::cli::open_run::CONFIG;
 use crate::cli::output::{Output, failed};
 use crate::cli::settings::{
     FoldedTable, RunConfig, Settings, check_precision, config_text, option_key, path_text,
     read_table, run_config,
 };
 use crate::cli::tables::with_bar;
+use crate::cli::wording::quoted;
 use crate::cli::{Exit, Failure};
 use crate::data::{ReadProgress, Split};
 use crate::error::{Error, Result};

@@ -2,7 +2,6 @@
 //!
 //! A finished part is on disk before the next one starts, and is reported after that.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,11 +16,13 @@ use super::verdict::{Judge, Verdict};
 use crate::cli::args::TrainArgs;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::{Output, failed};
+#[cfg(feature = "pictures")]
+use crate::cli::pictures::training_report;
 use crate::cli::settings::{
     CheckpointSettings, RunConfig, check_precision, config_text, run_config,
 };
 use crate::cli::tables::with_bar;
-use crate::cli::wording::{told, worded};
+use crate::cli::wording::{quoted, told, worded};
 use crate::cli::{Exit, Failure};
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
@@ -55,6 +56,8 @@ pub(crate) fn train(args: &TrainArgs) -> Result<Exit, Failure> {
     let history = folder.begin_history().inspect_err(|_| folder.discard())?;
     let talk = Verbosity { json: args.json, quiet: args.quiet };
     let mut run = Run::new(folder, history, talk, config.checkpoints)?.judged_by(judge);
+    #[cfg(feature = "pictures")]
+    run.set_report(!args.no_report);
     run.tell_format(&format);
     run.drive(&mut trainer, &interrupt, &options, warnings)
 }
@@ -201,6 +204,12 @@ pub(crate) struct Run {
     judge: Option<Judge>,
     /// Reports for all networks, and the number of this one, if the run is one of several networks.
     part: Option<(usize, Arc<PartsReport>)>,
+    /// True if the run leaves a report.
+    #[cfg(feature = "pictures")]
+    report: bool,
+    /// Warnings so far, for the report.
+    #[cfg(feature = "pictures")]
+    told: Vec<String>,
 }
 
 impl Run {
@@ -232,6 +241,10 @@ impl Run {
             warnings: Vec::new(),
             judge: None,
             part: None,
+            #[cfg(feature = "pictures")]
+            report: false,
+            #[cfg(feature = "pictures")]
+            told: Vec::new(),
             folder,
         })
     }
@@ -248,6 +261,12 @@ impl Run {
     ) -> Self {
         let json = self.json.map(|json| json.of_part(place.0));
         Self { json, part: Some((number, report)), ..self }
+    }
+
+    /// Decides whether the run leaves a report.
+    #[cfg(feature = "pictures")]
+    pub(crate) fn set_report(&mut self, report: bool) {
+        self.report = report;
     }
 
     /// Compares the network with simpler predictions at the end.
@@ -403,9 +422,30 @@ impl Run {
         }
     }
 
+    /// Keeps the text of a warning for the report.
+    fn note(&mut self, event: &Event) {
+        #[cfg(feature = "pictures")]
+        if let Event::Warned(warning) = event {
+            self.told.push(warning.to_string());
+        }
+        // Without reports nobody asks for it.
+        #[cfg(not(feature = "pictures"))]
+        let _ = event;
+    }
+
+    /// Writes the report of a run that has come to its end.
+    #[cfg(feature = "pictures")]
+    fn write_report(&self, trainer: &Trainer, verdict: &Verdict) -> Result<()> {
+        let rows = self.judge.as_ref().map(Judge::rows_to_show).unwrap_or_default();
+        let mut warnings = self.told.clone();
+        warnings.extend(verdict.warning.as_ref().map(ToString::to_string));
+        training_report(self.folder.path(), trainer.trained(), &rows, warnings).map(|_| ())
+    }
+
     /// Shows a warning.
     fn tell(&mut self, warning: Warning) -> Result<()> {
         let event = worded(&Event::Warned(warning)).into_owned();
+        self.note(&event);
         self.console.event(&event);
         if let Some((number, report)) = &self.part {
             report.event(*number, &event);
@@ -435,6 +475,7 @@ impl Run {
             Event::Started(_) | Event::Warned(_) => {}
         }
         let event = &*worded(event);
+        self.note(event);
         self.console.event(event);
         if let Some((number, report)) = &self.part {
             report.event(*number, event);
@@ -503,6 +544,12 @@ impl Run {
         let verdict = self.judge(&trainer.trained(), kept)?;
         let baselines = Some(verdict.comparisons.clone());
         Outcome { stopped_after, baselines, ..outcome }.write(self.folder.metrics())?;
+        #[cfg(feature = "pictures")]
+        if self.report {
+            let written = self.write_report(trainer, &verdict);
+            let then = "the model is there all the same; `wgrad report` writes the report";
+            self.report_unwritten(written, then)?;
+        }
         Ok(verdict)
     }
 
@@ -733,45 +780,5 @@ impl Run {
             quoted(&model),
             quoted(&self.folder.next())
         ));
-    }
-}
-
-/// Returns a path as one word of a shell, which this program takes for a value.
-pub(super) fn quoted(path: &Path) -> String {
-    let Some(text) = path.to_str() else {
-        // bash, zsh and ksh read bytes in this notation.
-        let bytes = path.as_os_str().as_encoded_bytes().iter();
-        let bytes: String =
-            bytes.flat_map(|&byte| std::ascii::escape_default(byte)).map(char::from).collect();
-        return format!("$'{bytes}'");
-    };
-    let text = if text.starts_with('-') { format!("./{text}") } else { text.to_string() };
-    let plain = |letter: char| letter.is_alphanumeric() || "_./+:=@%,-".contains(letter);
-    if !text.is_empty() && text.chars().all(plain) {
-        text
-    } else if cfg!(windows) {
-        format!("\"{text}\"")
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[cfg(unix)]
-    #[test]
-    fn paths_are_quoted_for_a_shell() {
-        for (path, want) in [
-            ("runs/a-2", "runs/a-2"),
-            ("-r/config.toml", "./-r/config.toml"),
-            ("my runs/é", "'my runs/é'"),
-            ("it's; rm", r"'it'\''s; rm'"),
-            ("$HOME", "'$HOME'"),
-            ("", "''"),
-        ] {
-            assert_eq!(quoted(Path::new(path)), want);
-        }
     }
 }

@@ -6,12 +6,15 @@
 
 use std::path::Path;
 
-use super::folder::VALIDATION;
-use crate::cli::open_run::TRAINING_ROWS;
+use crate::cli::open_run::{TRAINING_ROWS, VALIDATION};
 use crate::cli::settings::{RunConfig, ValidSource};
 use crate::cli::tables::{
     CellStyle, Overlap, PredictionColumns, PredictionWriter, ROWS, RowDigest,
 };
+#[cfg(feature = "pictures")]
+use crate::cli::{pictures::TrainingRows, tables::sample_of};
+#[cfg(feature = "pictures")]
+use crate::data::LabelledRows;
 use crate::data::{Dataset, RowChunk, Split, TargetKind, Targets};
 use crate::device::DeviceKind;
 use crate::error::Result;
@@ -31,6 +34,9 @@ pub(crate) struct Judge {
     linear: Option<(Split, TrainOptions)>,
     valid: Option<Dataset>,
     digest: RowDigest,
+    /// Some training rows, and which they are.
+    #[cfg(feature = "pictures")]
+    sample: (LabelledRows, String),
     /// The peak learning rate.
     lr: f64,
     /// True if losses are means, which may be compared whatever the number of rows.
@@ -55,6 +61,8 @@ impl Judge {
             linear: pays.then(|| (data.clone(), options.clone())),
             valid: data.valid.clone(),
             digest: RowDigest::of(&data.train),
+            #[cfg(feature = "pictures")]
+            sample: sample_of(&data.train, "training row"),
             lr: options.lr,
             means: options.reduction == Reduction::Mean,
         }
@@ -145,6 +153,14 @@ impl Judge {
             fixed(other),
         );
         Warning::NoBetter { problem }
+    }
+
+    /// Rows that a report shows.
+    #[cfg(feature = "pictures")]
+    pub(crate) fn rows_to_show(&self) -> TrainingRows<'_> {
+        let (rows, told) = &self.sample;
+        let valid = self.valid.as_ref().map(|valid| sample_of(valid, "validation row"));
+        TrainingRows { valid, train: Some((rows, told)) }
     }
 
     /// Writes the digest of the training rows.

@@ -9,13 +9,14 @@ use super::input::{TableInput, at_row};
 use super::odd_rows::OddRows;
 use super::predict::check_finite;
 use super::prefetch::{Next, Prefetcher};
+use super::row_sample::RowSampler;
 use super::training_rows::{Overlap, RowDigest, training_rows};
 use crate::cli::Exit;
 use crate::cli::args::EvaluateArgs;
 use crate::cli::open_run::open_run;
 use crate::cli::output::{Output, failed};
 use crate::cli::wording::{with_options, without_weights};
-use crate::data::{PartReader, Positive, TableFormat};
+use crate::data::{LabelledRows, PartReader, Positive, TableFormat};
 use crate::error::{Error, Result};
 use crate::report::{Console, JsonLines, pluralize, positive_by_column};
 use crate::train::{Evaluation, Metric, Predictor, StreamingEvaluator};
@@ -82,7 +83,11 @@ impl<'a> Evaluated<'a> {
     }
 }
 
-pub(crate) fn evaluate(args: &EvaluateArgs) -> Result<Exit> {
+/// Writes a report of an evaluation, with some of its rows and what they are.
+pub(crate) type EvaluationReport =
+    fn(&EvaluateArgs, &Predictor, (&LabelledRows, &str), &Evaluation) -> Result<()>;
+
+pub(crate) fn evaluate(args: &EvaluateArgs, report: Option<EvaluationReport>) -> Result<Exit> {
     let kind = args.device.parse()?;
     let (input, format) = (TableInput::of(&args.table), args.format.read()?);
     let format = TableFormat { target_file: args.target.clone(), ..format };
@@ -103,8 +108,13 @@ pub(crate) fn evaluate(args: &EvaluateArgs) -> Result<Exit> {
     // Weights from elsewhere may have seen other rows.
     let digest = args.weights.is_none().then(|| training_rows(&args.run)).flatten();
     let seen = digest.as_ref();
-    let (evaluation, overlap) = figures(reader, (&predictor, seen), &input.name(), &mut console)?;
+    let mut sampler = report.map(|_| RowSampler::default());
+    let of_run = (&predictor, seen, &mut sampler);
+    let (evaluation, overlap) = figures(reader, of_run, &input.name(), &mut console)?;
     console.close();
+    if let (Some(report), Some((rows, told))) = (report, sampler.and_then(|it| it.finish("row"))) {
+        report(args, &predictor, (&rows, &told), &evaluation)?;
+    }
     let known = overlap.and_then(Overlap::rows);
     if let Some(text) = overlap.and_then(Overlap::text) {
         console.warn(&format!(
@@ -129,7 +139,7 @@ pub(crate) fn evaluate(args: &EvaluateArgs) -> Result<Exit> {
 /// The figures of a table, which is read while the rows before are predicted.
 fn figures(
     mut reader: PartReader,
-    (predictor, digest): (&Predictor, Option<&RowDigest>),
+    (predictor, digest, sampler): (&Predictor, Option<&RowDigest>, &mut Option<RowSampler>),
     table: &str,
     console: &mut Console,
 ) -> Result<(Evaluation, Option<Overlap>)> {
@@ -154,6 +164,9 @@ fn figures(
         check_finite((&part.x, &part.lines), &predictions, &trained.preparation, table)?;
         if let (Some(digest), Some(overlap)) = (digest, &mut overlap) {
             digest.look((&part.x).into(), &part.y, overlap);
+        }
+        if let Some(sampler) = sampler {
+            sampler.take(&part);
         }
         rows += part.lines.len() as u64;
         console.table(bytes, rows);

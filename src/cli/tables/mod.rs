@@ -12,14 +12,23 @@ mod predict;
 mod prediction_writer;
 mod prefetch;
 mod reading;
+mod row_sample;
 mod training_rows;
 
 pub(super) use evaluate::evaluate;
 pub(super) use info::info;
+#[cfg(feature = "pictures")]
+pub(super) use input::{TableInput, at_row};
 pub(super) use inspect::inspect;
+#[cfg(feature = "pictures")]
+pub(super) use odd_rows::OddRows;
+#[cfg(feature = "pictures")]
+pub(super) use predict::check_finite;
 pub(super) use predict::predict;
 pub(super) use prediction_writer::{CellStyle, PredictionColumns, PredictionWriter};
 pub(super) use reading::with_bar;
+#[cfg(feature = "pictures")]
+pub(super) use row_sample::{RowSampler, sample_of};
 pub(super) use training_rows::{Overlap, RowDigest};
 
 /// Rows that are read, predicted and written at once, if these are not very long.

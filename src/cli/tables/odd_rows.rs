@@ -15,7 +15,7 @@ const EXAMPLES: usize = 3;
 
 /// Odd cells of all rows so far.
 #[derive(Debug, Default)]
-pub(super) struct OddRows {
+pub(crate) struct OddRows {
     oddities: Oddities,
     /// Rows with an id that no table has.
     unknown: u64,
@@ -26,7 +26,7 @@ pub(super) struct OddRows {
 impl OddRows {
     /// Puts stand-ins into rows `[rows, inputs]` that begin in these lines. Returns true for each row that cannot be predicted, since it
     /// has an id that no table has; nothing if there is none.
-    pub(super) fn mend(
+    pub(crate) fn mend(
         &mut self,
         trained: &TrainedModel,
         x: &mut [f64],
@@ -75,7 +75,7 @@ impl OddRows {
     }
 
     /// Tells of all odd cells, once. `fate` says what becomes of rows with unknown ids.
-    pub(super) fn tell(&self, trained: &TrainedModel, fate: &str, console: &mut Console) {
+    pub(crate) fn tell(&self, trained: &TrainedModel, fate: &str, console: &mut Console) {
         for told in self.oddities.told(&trained.preparation.schema) {
             console.warn(&told);
         }

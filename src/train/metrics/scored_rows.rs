@@ -61,9 +61,6 @@ pub enum Uncertainty {
     Normal(Vec<f64>, Vec<f64>),
 }
 
-/// The lower ends of intervals and the upper ones, a row each.
-type Interval<'a> = (Cow<'a, [f64]>, Cow<'a, [f64]>);
-
 impl Uncertainty {
     /// Of the values `[rows, outputs]` that are told of all targets, that of one.
     fn of(told: &[f64], (column, columns): (usize, usize), loss: &Loss) -> Self {
@@ -89,8 +86,8 @@ impl Uncertainty {
         all.iter().find(|(share, _)| *share == wanted).map(|(_, values)| values.as_slice())
     }
 
-    /// The lowest and the highest quantile, or the ends of the central 95 % of a normal distribution.
-    pub(super) fn interval(&self) -> Option<Interval<'_>> {
+    /// Lower and upper end of each row's interval: the lowest and the highest quantile, or the ends of the central 95 % of a normal distribution.
+    pub fn interval(&self) -> Option<(Cow<'_, [f64]>, Cow<'_, [f64]>)> {
         match self {
             Self::Quantiles(all) => match &all[..] {
                 [(_, low), .., (_, high)] => Some((low.into(), high.into())),
