@@ -81,7 +81,7 @@ pub(super) struct TextForms {
 
 /// A form that most filled cells of a column have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum TextForm {
+pub(super) enum UsualForm {
     /// Dates of this form, of which there are so many; the second form fits all of them, too.
     Dates(&'static str, usize, Option<&'static str>),
     /// Numbers with this sign or unit, and how many.
@@ -142,19 +142,19 @@ impl TextForms {
     }
 
     /// Returns the form that most of so many filled cells have, if there is one.
-    pub(super) fn usual(&self, filled: usize) -> Option<TextForm> {
+    pub(super) fn usual(&self, filled: usize) -> Option<UsualForm> {
         let most = self.dates.iter().copied().max().unwrap_or(0);
         if most * 2 > filled {
             let mut forms = USUAL_DATES.iter().zip(self.dates).filter(|it| it.1 == most);
             let first = *forms.next()?.0;
-            return Some(TextForm::Dates(first, most, forms.next().map(|it| *it.0)));
+            return Some(UsualForm::Dates(first, most, forms.next().map(|it| *it.0)));
         }
         let (unit, texts) = self.unit.as_ref().filter(|it| it.1 * 2 > filled)?;
-        Some(TextForm::Numbers(unit.text.clone(), *texts))
+        Some(UsualForm::Numbers(unit.text.clone(), *texts))
     }
 }
 
-impl TextForm {
+impl UsualForm {
     /// Name of the form, for a sentence.
     pub(super) fn name(&self) -> &'static str {
         match self {
@@ -194,7 +194,7 @@ impl TextForm {
 mod tests {
     use super::*;
 
-    fn usual(cells: &[&str]) -> Option<TextForm> {
+    fn usual(cells: &[&str]) -> Option<UsualForm> {
         let mut forms = TextForms::default();
         cells.iter().for_each(|cell| forms.note(cell, false));
         forms.usual(cells.len())
@@ -212,7 +212,7 @@ mod tests {
             (["n/a", "5 km/h", "6 km/h"], "km/h"),
         ] {
             let count = cells.iter().filter(|it| it.contains(unit)).count();
-            assert_eq!(usual(&cells), Some(TextForm::Numbers(unit.into(), count)), "{cells:?}");
+            assert_eq!(usual(&cells), Some(UsualForm::Numbers(unit.into(), count)), "{cells:?}");
         }
         for cells in [
             ["type 1", "type 2", "type 3"],
@@ -235,14 +235,14 @@ mod tests {
             usual(&cells.iter().map(String::as_str).collect::<Vec<_>>())
         };
         let found = all("closed", &|day| format!("{day:02}.01.2024"));
-        assert_eq!(found, Some(TextForm::Dates("%d.%m.%Y", 29, None)));
+        assert_eq!(found, Some(UsualForm::Dates("%d.%m.%Y", 29, None)));
         // A date alone does not make a column of dates.
         assert_eq!(all("01.02.2024", &|row| format!("room {row}")), None);
         // The first cell may be either; the others tell.
         let found = all("01/02/2024", &|day| format!("{day:02}/01/2024"));
-        assert_eq!(found, Some(TextForm::Dates("%d/%m/%Y", 30, None)));
+        assert_eq!(found, Some(UsualForm::Dates("%d/%m/%Y", 30, None)));
         let found = usual(&["01/02/2024", "03/04/2024"]).unwrap();
-        assert_eq!(found, TextForm::Dates("%m/%d/%Y", 2, Some("%d/%m/%Y")));
+        assert_eq!(found, UsualForm::Dates("%m/%d/%Y", 2, Some("%d/%m/%Y")));
         assert_eq!(
             found.remedy("day of it"),
             "give ‘columns’ \"day of it:date(%m/%d/%Y)\" to take them as dates, or \"day of it:date(%d/%m/%Y)\" if days come first"
@@ -263,6 +263,6 @@ mod tests {
         next.note("6 kg", true);
         parts.append(next);
         assert_eq!(parts.usual(5), whole.usual(5));
-        assert_eq!(parts.usual(5), Some(TextForm::Numbers("kg".into(), 5)));
+        assert_eq!(parts.usual(5), Some(UsualForm::Numbers("kg".into(), 5)));
     }
 }

@@ -270,7 +270,7 @@ mod tests {
         assert_eq!(run.reading.ignore, ["id", "x, y"]);
         assert_eq!(run.options.target_scale, Some(FeatureScaling::Quantile));
         let said = refused(&[("columns", "a:logs")]);
-        assert!(said.contains("date(FORMAT), ignore; and for numbers standard, robust"), "{said}");
+        assert!(said.contains("date(PARTS), ignore; and for numbers standard, robust"), "{said}");
         let said = refused(&[("columns", "a:log, a:number")]);
         assert!(said.contains("`a` is named twice"), "{said}");
         let said = refused(&[("target-scale", "robust")]);
