@@ -126,7 +126,7 @@ impl Part {
             let (history, damage) = folder.resume_history(done.0)?;
             damage.iter().for_each(|text| report.tell(number, text));
             report.resumes(number, done.0);
-            let mut run = Run::new(folder, history, talk, settings.checkpoints)?.as_part(part);
+            let mut run = Run::new(folder, history, talk, settings.checkpoints)?.into_part(part);
             run.resume_after(done, trainer.info().steps_per_epoch, options.epochs);
             run
         } else {
@@ -137,7 +137,7 @@ impl Part {
             clear(&self.folder);
             let folder = RunFolder::create(&self.folder, &self.config)?;
             let history = folder.begin_history()?;
-            Run::new(folder, history, talk, settings.checkpoints)?.as_part(part)
+            Run::new(folder, history, talk, settings.checkpoints)?.into_part(part)
         };
         run.drive(trainer, settings.interrupt, options, Vec::new())?;
         if self.is_finished() {

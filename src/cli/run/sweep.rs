@@ -390,7 +390,7 @@ fn run(sweep: &Sweep, out: &Path, talk: Verbosity, begins: bool) -> Result<Exit,
             format!("no trial came to an end with a value of {}: see sweep.csv", judged.metric);
         return Err(Error::model_file(out, problem).into());
     };
-    complete(&prepared, best.trial, talk)?;
+    complete(&prepared, best.trial)?;
     report(out, (&ranked, &settings), judged, (sweep, talk))?;
     Ok(Exit::Done)
 }
@@ -537,7 +537,7 @@ impl Round<'_> {
 
 /// Writes the files of the best trial that the others lack: predictions of validation rows, the digest of training rows, and with
 /// folds the ensemble.
-fn complete(prepared: &PreparedSweep, best: usize, talk: Verbosity) -> Result<()> {
+fn complete(prepared: &PreparedSweep, best: usize) -> Result<()> {
     let Trial { config, .. } = &prepared.trials[best];
     let parts = prepared.parts(best, config.told().epochs)?;
     let read = parts.iter().map(|part| TrainedPart::read(&part.folder));
@@ -554,7 +554,7 @@ fn complete(prepared: &PreparedSweep, best: usize, talk: Verbosity) -> Result<()
             let (trained, info) = (&trained[..], &prepared.info);
             let folds = TrainedFolds { table, parts: &parts, info, trained, config };
             let kept = Kept { ensemble: folds.ensemble()?, refit: None, seconds: 0.0 };
-            let talk = Verbosity { json: false, quiet: true, ..talk };
+            let talk = Verbosity { json: false, quiet: true };
             folds.finish(&config.out, &kept, talk, &mut Console::quiet())
         }
     }

@@ -255,7 +255,7 @@ impl Run {
     }
 
     /// Reports as one network of several: its place among all, its name, and the reports for all.
-    pub(crate) fn as_part(
+    pub(crate) fn into_part(
         self,
         (number, place, report): (usize, PartPlace, Arc<PartsReport>),
     ) -> Self {

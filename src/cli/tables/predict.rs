@@ -217,8 +217,8 @@ fn predictions(
     let skipped = odd.mend(predictor.trained(), &mut chunk.x, cells, table)?;
     let place = |row, problem| at_row(table, &chunk.lines, row, problem);
     let trained = predictor.trained();
-    let members = predictor.ensemble().members().iter();
-    members.map(|it| it.check_rows((&chunk.x).into(), &place)).collect::<Result<()>>()?;
+    let mut members = predictor.ensemble().members().iter();
+    members.try_for_each(|it| it.check_rows((&chunk.x).into(), place))?;
     let (predictions, spread) = if spread {
         let (predictions, spread) = predictor.predict_with_spread(&chunk.x)?;
         (predictions, Some(spread))

@@ -144,7 +144,7 @@ fn batch_bytes(steps: u32, members: u32) -> u64 {
 impl MemberDevice for GpuDevice {
     fn most_members(&self, plan: &Plan) -> u32 {
         let limits = self.device.limits();
-        if u64::from(limits.max_uniform_buffer_binding_size) < ROWS_BYTES {
+        if limits.max_uniform_buffer_binding_size < ROWS_BYTES {
             return 1;
         }
         // A buffer is bound with the parts of all members at once.

@@ -13,6 +13,9 @@ use crate::data::{Preprocessing, Targets};
 use crate::graph::Loss;
 use crate::shape::narrow;
 
+/// Lower and upper ends of the rows' intervals.
+pub(crate) type IntervalEnds<'a> = (Cow<'a, [f64]>, Cow<'a, [f64]>);
+
 /// Targets and predictions, side by side.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ScoredRows {
@@ -87,7 +90,7 @@ impl Uncertainty {
     }
 
     /// Lower and upper end of each row's interval: the lowest and the highest quantile, or the ends of the central 95 % of a normal distribution.
-    pub fn interval(&self) -> Option<(Cow<'_, [f64]>, Cow<'_, [f64]>)> {
+    pub fn interval(&self) -> Option<IntervalEnds<'_>> {
         match self {
             Self::Quantiles(all) => match &all[..] {
                 [(_, low), .., (_, high)] => Some((low.into(), high.into())),
