@@ -171,7 +171,9 @@ mod tests {
     use arrow_ipc::writer::FileWriter;
 
     use crate::data::columnar::ColumnBatches;
-    use crate::data::{ColumnRule, Dataset, ScalingRules, TableOptions, Target, inspect_with};
+    use crate::data::{
+        ColumnRule, Dataset, DateRule, ScalingRules, TableOptions, Target, inspect_with,
+    };
 
     /// Reads a table of the tests, in batches of few rows.
     fn load(path: &Path, target: &Target, options: &TableOptions) -> Result<Dataset, String> {
