@@ -254,3 +254,72 @@ fn share<T: Send>(threads: usize, count: usize, work: impl Fn(usize) -> T + Sync
         results.into_iter().map(|it| it.into_inner().unwrap_or_else(PoisonError::into_inner));
     done.map(|result| result.expect("each piece was done")).collect()
 }
+
+#[cfg(all(test, feature = "gpu"))]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::data::synth;
+    use crate::device::gpu::GpuDevice;
+    use crate::random::Seed;
+    use crate::train::Event;
+
+    /// Trains members side by side on a software adapter, which is lost in the second epoch if `lost` is true. Returns the
+    /// bits of their weights, and the number of warnings of a lost device.
+    fn trained(members: &[Member], lost: bool) -> (Vec<Vec<u32>>, usize) {
+        let (device, _) = GpuDevice::open(&DeviceKind::Software).unwrap();
+        let wgpu = device.wgpu().clone();
+        let destroyed = AtomicBool::new(!lost);
+        let group = groups(&device, members).remove(0);
+        let some = group.members.clone();
+        let plan = group.plan(members, &some).unwrap();
+        let (warned, job) = (AtomicUsize::new(0), |index: usize, trainer: &mut Trainer| {
+            let mut warnings = 0;
+            for event in trainer.fit() {
+                let in_second = match event? {
+                    Event::Warned(crate::train::Warning::DeviceLost { same, .. }) => {
+                        assert!(same);
+                        warnings += 1;
+                        false
+                    }
+                    Event::Epoch(stats) => stats.epoch == 1,
+                    _ => false,
+                };
+                if in_second && index == 1 && !destroyed.swap(true, Ordering::SeqCst) {
+                    wgpu.destroy();
+                }
+            }
+            let bits = trainer.trained().params.arena().iter().map(|it| it.to_bits()).collect();
+            Ok((bits, warnings))
+        });
+        let done = side_by_side(Box::new(device), &plan, (members, &some), &job);
+        let (results, _) = done.ok().unwrap();
+        let bits = results.into_iter().map(|result| {
+            let (bits, warnings) = result.unwrap();
+            warned.fetch_add(warnings, Ordering::SeqCst);
+            bits
+        });
+        (bits.collect(), warned.into_inner())
+    }
+
+    #[test]
+    fn members_go_on_with_the_same_bits_after_their_device_was_lost() {
+        let required = std::env::var_os("REQUIRE_GPU").is_some();
+        if !required && GpuDevice::open(&DeviceKind::Software).is_err() {
+            return;
+        }
+        let data = synth::xor(120, 0.2, Seed(1)).split(0.25, Seed(1)).unwrap();
+        let model = Sequential::new().dense(8).tanh().dense(2);
+        let member = |seed| {
+            let options = TrainOptions { epochs: 4, seed: Seed(seed), ..TrainOptions::default() };
+            Member { model: model.clone(), data: data.clone(), options }
+        };
+        let members: Vec<Member> = (0..3).map(member).collect();
+        let (want, warnings) = trained(&members, false);
+        assert_eq!(warnings, 0);
+        let (got, warnings) = trained(&members, true);
+        assert!(got == want, "other weights");
+        assert_eq!(warnings, 3);
+    }
+}
