@@ -704,6 +704,9 @@ mod tests {
         let [train, plan, resume] = ["train", "plan", "resume"].map(options);
         // A plan has no folder, and says nothing for programs.
         let of_runs = ["out", "force", "no-report", "json", "quiet"];
+        // It prints the plan of one network.
+        let of_several = ["members", "folds", "folds-repeats", "fold", "refit"];
+        let of_runs = [of_runs.as_slice(), &of_several].concat();
         let both: Vec<_> = train.iter().filter(|name| !of_runs.contains(&name.as_str())).collect();
         assert_eq!(both, plan.iter().collect::<Vec<_>>());
         assert!(train.len() > 50, "{train:?}");

@@ -274,6 +274,6 @@ mod tests {
         assert_eq!(range.rates(), [1e-4, 1e-3, 1e-2, 1e-1, 1.0]);
         assert!(range.check().is_ok());
         let said = RateRange { to: 1e-5, ..range }.check().unwrap_err().to_string();
-        assert!(said.starts_with("--to: 1e-5"), "{said}");
+        assert!(said.starts_with("--to: 0.00001"), "{said}");
     }
 }
