@@ -131,7 +131,7 @@ def by_keras(folder, job):
 def of_wgrad(program, folder, job):
     """Both commands of the job."""
     hidden, batch, epochs, classes = JOBS[job]
-    train = ["train", folder / "train.csv", "--target", "y", "--valid", "0", "--task", "classify" if classes else "regress"]
+    train = ["train", folder / "train.csv", "--target", "y", "--valid", "0", "--no-report", "--task", "classify" if classes else "regress"]
     train += ["--hidden", ",".join(map(str, hidden)), "--batch-size", batch, "--epochs", epochs]
     train += ["--optimizer", "adam", "--lr", "0.001", "--device", "cpu", "--quiet", "--force", "--out", folder / "run"]
     predict = ["predict", folder / "run", folder / "test.csv", "--device", "cpu", "--quiet"]
