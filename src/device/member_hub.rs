@@ -56,7 +56,7 @@ impl Request {
 /// The answer to a request: the values of a read, none for steps.
 type Answer = Result<Vec<f32>>;
 
-/// What the hub knows of a member.
+/// State of a member, as the hub knows it.
 #[derive(Debug, Default)]
 struct MemberState {
     /// True from the member's beginning until its handle is dropped.

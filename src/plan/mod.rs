@@ -291,6 +291,15 @@ impl Plan {
         inside.peek().is_some() && inside.all(|(slot, _)| self.shared.contains(&slot))
     }
 
+    /// Returns the bytes of the buffers for so many members, with what they share once.
+    pub(crate) fn bytes_for_members(&self, members: u32) -> u64 {
+        let each = |(index, buffer): (usize, &BufferSpec)| {
+            let copies = if self.is_shared(index) { 1 } else { u64::from(members) };
+            buffer.bytes().saturating_mul(copies)
+        };
+        self.buffers.iter().enumerate().map(each).fold(0, u64::saturating_add)
+    }
+
     /// All slots.
     pub fn slots(&self) -> impl Iterator<Item = (Slot, &SlotSpec)> {
         (0..).map(Slot).zip(&self.slots)

@@ -92,7 +92,7 @@ pub fn train_members<T: Send>(
                 Some(opened) => opened,
                 None => open_tuned(device, &first.options.tuning)?.0,
             };
-            match side_by_side(opened, &plan, (members, some), &job) {
+            match train_at_once(opened, &plan, (members, some), &job) {
                 Ok((done, opened)) => {
                     some.iter().zip(done).for_each(|(&index, it)| results[index] = Some(it));
                     device_of = Some(opened);
@@ -187,7 +187,7 @@ type GroupResults<T> = (Vec<Result<T>>, Box<dyn Device>);
 
 /// Trains some members of a group in the same dispatches. Returns the results and the device; an error with the device if it
 /// has no room for so many.
-fn side_by_side<T: Send>(
+fn train_at_once<T: Send>(
     mut device: Box<dyn Device>,
     plan: &Plan,
     (members, some): (&[Member], &[usize]),
@@ -196,8 +196,8 @@ fn side_by_side<T: Send>(
     let count = u32::try_from(some.len()).unwrap_or(u32::MAX);
     let most = device.members().map_or(1, |many| many.most_members(plan));
     let budget = members[some[0]].options.device_memory;
-    let beyond = budget
-        .is_some_and(|budget| u64::from(count).saturating_mul(device.bytes_for(plan)) > budget);
+    let more = plan.bytes_for_members(count).saturating_sub(plan.bytes_for_members(1));
+    let beyond = budget.is_some_and(|budget| device.bytes_for(plan).saturating_add(more) > budget);
     if count > most || beyond {
         return Err(Some(device));
     }
@@ -210,7 +210,7 @@ fn side_by_side<T: Send>(
     let told = format!("{count} networks train side by side");
     let work = |(index, handle): (usize, MemberHandle)| {
         let Member { model, data, options } = &members[index];
-        let mut trainer = Trainer::side_by_side(model, data, options, handle, &told)?;
+        let mut trainer = Trainer::for_member(model, data, options, handle, &told)?;
         job(index, &mut trainer)
     };
     let work = &work;
@@ -255,7 +255,8 @@ fn share<T: Send>(threads: usize, count: usize, work: impl Fn(usize) -> T + Sync
     done.map(|result| result.expect("each piece was done")).collect()
 }
 
-#[cfg(all(test, feature = "gpu"))]
+#[cfg(test)]
+#[cfg(feature = "gpu")]
 mod tests {
     use std::sync::atomic::AtomicBool;
 
@@ -293,7 +294,7 @@ mod tests {
             let bits = trainer.trained().params.arena().iter().map(|it| it.to_bits()).collect();
             Ok((bits, warnings))
         });
-        let done = side_by_side(Box::new(device), &plan, (members, &some), &job);
+        let done = train_at_once(Box::new(device), &plan, (members, &some), &job);
         let (results, _) = done.ok().unwrap();
         let bits = results.into_iter().map(|result| {
             let (bits, warnings) = result.unwrap();

@@ -40,7 +40,7 @@ pub struct GpuDevice {
     pub(super) loaded: Option<Loaded>,
     pub(super) flight: InFlight,
     pub(super) losses: Vec<f32>,
-    /// What the members have, while a plan is loaded for several.
+    /// Step parameters and losses of the members, while a plan is loaded for several.
     pub(super) members: Vec<MemberSteps>,
     /// Bytes written since the last submission: wgpu holds a copy of these bytes.
     pub(super) pending: usize,
@@ -236,7 +236,8 @@ impl GpuDevice {
         self.unload();
         // A software adapter takes the host's memory, which it does not check by itself.
         if self.info.is_software() {
-            memory::check(plan, u64::from(members) * Memory::of(plan).total(), &self.info)?;
+            let more = plan.bytes_for_members(members).saturating_sub(plan.bytes_for_members(1));
+            memory::check(plan, Memory::of(plan).total().saturating_add(more), &self.info)?;
         }
         // With pipelines that are thrown away: the check compiles nothing.
         self.loader(&mut Pipelines::default()).check(plan)?;

@@ -122,7 +122,7 @@ impl Trainer {
 
     /// Does the same as [`Self::with_device`] for a member of several that train side by side, and takes this for the reason
     /// why the device was chosen.
-    pub(in crate::train) fn side_by_side(
+    pub(in crate::train) fn for_member(
         model: &Sequential,
         data: &Split,
         options: &TrainOptions,
