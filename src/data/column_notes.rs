@@ -17,6 +17,7 @@ pub(super) enum NoteForm {
     NothingButGaps,
     MarksAreGaps,
     LooksLikeOther,
+    OtherDates,
     Identifies,
     RareTexts,
     RoundedNumbers,

@@ -40,6 +40,10 @@ impl DatePart {
         Self::Elapsed,
     ];
 
+    /// Parts that are inputs unless others are asked for: those that repeat, and the days, of which year, month and day are functions.
+    pub const USUAL: [Self; 5] =
+        [Self::Weekday, Self::DayOfYear, Self::Hour, Self::Minute, Self::Elapsed];
+
     /// Returns the name that options use.
     pub fn name(self) -> &'static str {
         match self {
@@ -85,11 +89,16 @@ pub(super) fn parts(days: f64) -> [f64; 8] {
     [year as f64, month as f64, date as f64, weekday as f64, of_year as f64, hour, minute, days]
 }
 
-/// Returns days since 1970-01-01 that have these parts, the first ones from the year 2000 on where no year is known.
+/// Returns days since 1970-01-01 that have these parts, the first ones from the year 2000 on where no year is known; `None` for means of
+/// parts.
 #[cfg(feature = "cli")]
 pub(super) fn with_parts(known: [Option<f64>; 8]) -> Option<f64> {
     if let Some(days) = known[ELAPSED] {
         return Some(days);
+    }
+    // Means stand in for a gap, which is no date.
+    if known.iter().flatten().any(|part| part.fract() != 0.0) {
+        return None;
     }
     #[expect(clippy::cast_possible_truncation, reason = "parts are small whole numbers")]
     let whole = known.map(|part| part.map(|part| part as i64));

@@ -190,7 +190,12 @@ impl Dataset {
                 });
                 // The days stay as they are, so that a column of dates is one.
                 same[date::ELAPSED] = false;
-                let is_asked = |at: usize| asked.is_empty() || asked.contains(&DatePart::ALL[at]);
+                // Within one year the day of the year is the days since 1970 but for a constant.
+                let adds = |part: DatePart| part != DatePart::DayOfYear || !same[0];
+                let is_asked = |at: usize| match DatePart::ALL[at] {
+                    part if asked.is_empty() => DatePart::USUAL.contains(&part) && adds(part),
+                    part => asked.contains(&part),
+                };
                 // Without an input of its own for hours, a time of day is none that was left out.
                 let of_rows = |at: &usize| *timed || !DatePart::ALL[*at].is_of_time();
                 let all = (0..DatePart::ALL.len()).filter(of_rows);
@@ -280,11 +285,7 @@ impl Dataset {
         schema.missing = missing;
         let mut notes = self.notes.to_vec();
         if self.raw.is_some() {
-            let mut of_columns = told_lacking(&own, columns);
-            for column in columns {
-                of_columns.push(&column.name, told_pooled(column).or_else(|| told_same(column)));
-            }
-            notes.extend(of_columns.into_sentences());
+            notes.extend(told_columns(&own, columns).into_sentences());
         }
         let notes = Arc::new(notes);
         let x = Arc::new(x.finish()?);
@@ -311,8 +312,8 @@ impl Dataset {
     }
 }
 
-/// Says which columns of a table are no inputs.
-fn told_lacking(own: &[RawColumn], columns: &[Column]) -> ColumnNotes {
+/// Says which columns of a table are no inputs, and what of others is not kept.
+fn told_columns(own: &[RawColumn], columns: &[Column]) -> ColumnNotes {
     let known: HashSet<&str> = columns.iter().map(|column| column.name.as_str()).collect();
     let lacking = own.iter().filter(|column| !known.contains(column.name.as_str()));
     let mut notes = ColumnNotes::default();
@@ -321,14 +322,26 @@ fn told_lacking(own: &[RawColumn], columns: &[Column]) -> ColumnNotes {
         let text = format!("{name} holds nothing but gaps in the training rows, and is left out");
         notes.push(&column.name, Some(ColumnNote { form: NoteForm::NothingButGaps, text }));
     }
+    for column in columns {
+        notes.push(&column.name, told_pooled(column).or_else(|| told_parts(column)));
+    }
     notes
 }
 
-/// Says that the parts of a date that are asked for are the same in all training rows.
-fn told_same(column: &Column) -> Option<ColumnNote> {
+/// Says that the parts of a date that are asked for are the same in all training rows, or that they do not tell the date.
+fn told_parts(column: &Column) -> Option<ColumnNote> {
     let ColumnEncoding::Date { timed, constant, .. } = &column.encoding else { return None };
-    date_places(*timed, constant).next().is_none().then(|| {
-        let name = list(&[&column.name]);
+    let name = list(&[&column.name]);
+    let parts: Vec<usize> = date_places(*timed, constant).collect();
+    if !parts.is_empty() && !parts.contains(&date::ELAPSED) {
+        let parts: Vec<&str> = parts.iter().map(|&at| date::PARTS[at]).collect();
+        let text = format!(
+            "of {name} only {} is kept: where rows are written again, as in validation.csv, they have other dates with the same parts",
+            parts.join(", ")
+        );
+        return Some(ColumnNote { form: NoteForm::OtherDates, text });
+    }
+    parts.is_empty().then(|| {
         let text = format!("the parts of {name} that are asked for are the same in all training rows, and tell nothing");
         ColumnNote { form: NoteForm::NothingButGaps, text }
     })

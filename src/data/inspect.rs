@@ -200,8 +200,8 @@ fn fate(
             ("category", told_category((rule, gaps), counts, options))
         }
         Ok((Decision::Date { rule, timed }, _)) => {
-            let is_asked =
-                |at: &usize| rule.parts.is_empty() || rule.parts.contains(&DatePart::ALL[*at]);
+            let asked = if rule.parts.is_empty() { &DatePart::USUAL[..] } else { &rule.parts };
+            let is_asked = |at: &usize| asked.contains(&DatePart::ALL[*at]);
             let parts = date_places(timed, &[]).filter(is_asked).map(|at| date::PARTS[at]);
             let parts: Vec<&str> = parts.collect();
             ("date", format!("{}{}", parts.join(", "), and_gaps(gaps)))

@@ -220,6 +220,11 @@ fn in_moves(
             options.schedule.name()
         ));
     }
+    without_effect(model, options, found);
+}
+
+/// Finds settings that change nothing, since what they are about is not there.
+fn without_effect(model: &Sequential, options: &TrainOptions, found: &mut Vec<String>) {
     let decays = options.optimizer.setting("weight-decay").unwrap_or(0.0) != 0.0;
     if options.decay_schedule != ScheduleKind::Constant && !decays {
         found.push(format!(

@@ -111,7 +111,7 @@ fn workbooks() {
         r#"<row r="1"><c r="A1" t="s"><v>0</v></c><c t="inlineStr"><is><t>y</t></is></c></row>"#;
     let row = |cells: &str| format!("<row>{cells}</row>");
     let cells = [
-        r#"<c><v>1.5</v></c><c r="B2"><v>-2E3</v></c>"#,
+        r#"<c><v>1.5</v></c><c><v>-2E3</v></c>"#,
         r#"<c s="1"><v>45000.25</v></c><c t="b"><v>1</v></c>"#,
         r#"<c t="s"><v>1</v></c><c t="str"><v>x &amp; y</v></c>"#,
         r#"<c t="e"><v>#N/A</v></c><c><f>A1</f><v>7</v></c>"#,

@@ -525,9 +525,13 @@ impl RunConfig {
         });
         let problem = match own {
             Some(name) => {
-                let column = list(&[name]);
+                // What helps elsewhere, another kind, does not fit the weights.
+                let found = problem.split("; ").next().unwrap_or_default();
                 format!(
-                    "{problem} ({column} is read as in the model whose weights the run begins with)"
+                    "{found}; {} is read as in the model whose weights the run begins with: correct the cells, or give --ignore {} and \
+                     --init-strict false",
+                    list(&[name]),
+                    option_value(name, "")
                 )
             }
             None => problem,

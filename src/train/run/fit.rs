@@ -22,7 +22,7 @@ use crate::train::{
 };
 
 /// Loss of the user's below which it is taken to have no least value: targets are scaled, so that usual losses are about 1.
-const FALLING: f64 = -1000.0;
+const FALLING: f64 = -100.0;
 
 /// A run under way. Each call of `next` submits some steps to the device and returns the next event. Nothing happens before
 /// the first call.
