@@ -151,7 +151,7 @@ fn round_up(step: f64) -> f64 {
     found.unwrap_or(10.0) * power
 }
 
-/// Texts of an axis, all with the same number of places.
+/// Captions of an axis, all with the same number of places.
 fn tick_texts(values: &[f64], step: f64) -> Vec<String> {
     let most = values.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
     let places = |of: f64| -> usize {
