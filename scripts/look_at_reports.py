@@ -26,7 +26,7 @@ LARGEST = 1_000_000
 
 MEASURE = """
 <script>
-addEventListener('load', () => {
+function measure() {
   const wrong = [];
   const page = document.documentElement;
   if (page.scrollWidth > innerWidth) {
@@ -59,13 +59,16 @@ addEventListener('load', () => {
     });
   }
   const figures = document.querySelectorAll('figure').length;
-  parent.postMessage({wrong, height: page.scrollHeight, figures, texts}, '*');
-});
+  return {wrong, height: page.scrollHeight, figures, texts};
+}
 </script></body>"""
 
 FRAME = """<!DOCTYPE html><html><head><meta name="color-scheme" content="light dark"><style>body{{margin:0}}iframe{{border:0;display:block}}</style></head>
 <body><iframe src="{page}" width="{width}" height="{height}"></iframe><pre id="told" hidden></pre>
-<script>addEventListener('message', it => document.getElementById('told').textContent = JSON.stringify(it.data))</script></body></html>"""
+<script>addEventListener('load', () => {{
+  const of_page = document.querySelector('iframe').contentWindow;
+  if (of_page.measure) document.getElementById('told').textContent = JSON.stringify(of_page.measure());
+}})</script></body></html>"""
 
 
 def write(path, names, rows):
@@ -127,7 +130,7 @@ def tables(folder):
 
 
 def browse(chromium, arguments, page):
-    command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--virtual-time-budget=4000", *arguments, page.as_uri()]
+    command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--allow-file-access-from-files", *arguments, page.as_uri()]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
@@ -154,7 +157,7 @@ def look(chromium, report, folder, name, shots):
         wrong += [f"{width}: {it}" for it in told["wrong"]]
         if told["figures"] < 4 or told["texts"] < 20:
             wrong.append(f"{width}: {told['figures']} pictures with {told['texts']} texts")
-        print(f"  {width:>5} px: {told['figures']} pictures, {told['texts']} texts, {told['height']} px high")
+        print(f"  {width:>5} px: {told['figures']} pictures, {told['texts']} texts, {told['height']} px high", flush=True)
         if not shots:
             continue
         height = min(told["height"], 16000)
@@ -188,7 +191,7 @@ def main():
         command = [args.wgrad, "train", *arguments, "--out", str(run), "--force", "--device", "cpu", "--seed", "1", "--quiet"]
         subprocess.run(command, check=True)
         report = run / "report.html"
-        print(f"{name}: {report.stat().st_size} bytes")
+        print(f"{name}: {report.stat().st_size} bytes", flush=True)
         wrong = look(args.chromium, report, folder, name, not args.no_shots)
         for it in wrong:
             print(f"  WRONG {it}")

@@ -1,6 +1,6 @@
 //! Pictures of predicted classes: confusion, ranking, calibration.
 
-use super::frame::{Frame, Key, Texts, fill, head, stroke};
+use super::frame::{Captions, Frame, Key, fill, head, stroke};
 use super::scale::{Scale, few_digits, grouped};
 use super::svg::{Anchor, Picture, Svg, TEXT, WIDTH, fit, text_width};
 
@@ -30,7 +30,7 @@ fn right_text(counts: &[Vec<u64>]) -> (u64, u64, String) {
 
 fn matrix(classes: &[String], counts: &[Vec<u64>]) -> Picture {
     let (_, _, told) = right_text(counts);
-    let texts = Texts {
+    let texts = Captions {
         name: "confusion".into(),
         title: "Confusion matrix".into(),
         below: vec![format!("{told}; a row for each true class")],
@@ -120,7 +120,7 @@ fn worst_pairs(classes: &[String], counts: &[Vec<u64>]) -> Picture {
     let (_, _, told) = right_text(counts);
     let shown = format!("true class → predicted class, {} of {all} pairs that occur", pairs.len());
     let about = format!("Most frequent confusions among {} classes: {told}.", classes.len());
-    let texts = Texts {
+    let texts = Captions {
         name: "confusion".into(),
         title: "Most frequent confusions".into(),
         below: vec![told, shown],
@@ -136,7 +136,11 @@ fn worst_pairs(classes: &[String], counts: &[Vec<u64>]) -> Picture {
 }
 
 /// Draws bars with names before them and texts after them; lengths from 0 to 1.
-pub(super) fn named_bars(texts: Texts, bars: &[(String, f64, String)], colour: usize) -> Picture {
+pub(super) fn named_bars(
+    texts: Captions,
+    bars: &[(String, f64, String)],
+    colour: usize,
+) -> Picture {
     let mut svg = Svg::default();
     let top = head(&mut svg, &texts, &[]) + 4.0;
     let widest = bars.iter().map(|it| text_width(&it.0, TEXT)).fold(0.0, f64::max).min(210.0);
@@ -169,7 +173,7 @@ pub struct RankCurve {
 /// Draws ROC curves: share of the class's rows that are found, by the share of other rows that are taken for it.
 pub fn roc(curves: &[RankCurve]) -> Picture {
     let texts =
-        |below, about| Texts { name: "roc".into(), title: "ROC curve".into(), below, about };
+        |below, about| Captions { name: "roc".into(), title: "ROC curve".into(), below, about };
     let labels = ("false positive rate", "true positive rate");
     rank_curves(curves, texts, labels, "area", |frame| {
         frame.segment("mark", (0.0, 0.0), (1.0, 1.0));
@@ -179,13 +183,13 @@ pub fn roc(curves: &[RankCurve]) -> Picture {
 /// Draws precision-recall curves: the share of rows taken for the class that are of it, by the share of its rows that are found.
 pub fn precision_recall(curves: &[RankCurve]) -> Picture {
     let (name, title) = ("precision-recall", "Precision and recall");
-    let texts = |below, about| Texts { name: name.into(), title: title.into(), below, about };
+    let texts = |below, about| Captions { name: name.into(), title: title.into(), below, about };
     rank_curves(curves, texts, ("recall", "precision"), "average precision", |_| {})
 }
 
 fn rank_curves(
     curves: &[RankCurve],
-    texts: impl Fn(Vec<String>, String) -> Texts,
+    texts: impl Fn(Vec<String>, String) -> Captions,
     (x_label, y_label): (&str, &str),
     figure: &str,
     behind: impl Fn(&mut Frame),
@@ -235,7 +239,7 @@ pub fn calibration(bins: &[CalibrationBin], error: Option<f64>) -> Picture {
         "a larger dot stands for more rows".to_string(),
     ];
     let (name, title) = ("calibration".into(), "Calibration".into());
-    let texts = Texts { name, title, below, about };
+    let texts = Captions { name, title, below, about };
     let scale = Scale::between(-0.02, 1.02);
     let axes = ((scale, "confidence (mean of the rows)"), (scale, "share of rows that are right"));
     let mut frame = Frame::of_height(texts, &[], axes.0, axes.1, 290.0);
@@ -265,7 +269,7 @@ pub fn class_figures(figure: &str, figures: &[(String, f64)]) -> Picture {
     }
     let about = format!("{figure} of {} classes.", figures.len());
     let (name, title) = ("class-figures".into(), format!("{figure} by class"));
-    let texts = Texts { name, title, below, about };
+    let texts = Captions { name, title, below, about };
     let bars: Vec<_> =
         bars.into_iter().map(|(name, value)| (name.clone(), *value, few_digits(*value))).collect();
     named_bars(texts, &bars, 0)

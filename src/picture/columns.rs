@@ -1,6 +1,6 @@
 //! Pictures of columns: importance, dependence, a map of categories, small histograms.
 
-use super::frame::{Frame, Key, Texts, fill, head, stroke};
+use super::frame::{Captions, Frame, Key, fill, head, stroke};
 use super::scale::{Scale, few_digits};
 use super::svg::{Anchor, Picture, Svg, TEXT, WIDTH, coordinate, escape, fit, text_width};
 
@@ -34,10 +34,13 @@ pub fn importance(columns: &[Importance], loss: f64) -> Picture {
     order.sort_by(|a, b| b.mean().total_cmp(&a.mean()));
     order.truncate(IMPORTANT);
     let repeats = columns.first().map_or(0, |it| it.rises.len());
-    let mut below = vec![format!(
-        "rise of the loss (now {}) when a column is shuffled, mean of {repeats}; line: all repeats",
-        few_digits(loss)
-    )];
+    let mut below = vec![
+        format!(
+            "rise of the loss, now {}, when a column is shuffled among the rows",
+            few_digits(loss)
+        ),
+        format!("bar: mean of {repeats} shuffles; line: from the least to the largest"),
+    ];
     if columns.len() > IMPORTANT {
         below.push(format!("the first {IMPORTANT} of {} columns", columns.len()));
     }
@@ -45,7 +48,7 @@ pub fn importance(columns: &[Importance], loss: f64) -> Picture {
     let about =
         format!("Importance of columns by permutation; most important: {}.", named.join(", "));
     let (name, title) = ("importance".into(), "Importance of columns".into());
-    let texts = Texts { name, title, below, about };
+    let texts = Captions { name, title, below, about };
     let mut svg = Svg::default();
     let top = head(&mut svg, &texts, &[]) + 4.0;
     let widest = order.iter().map(|it| text_width(&it.column, TEXT)).fold(0.0, f64::max).min(190.0);
@@ -83,10 +86,10 @@ pub fn importance(columns: &[Importance], loss: f64) -> Picture {
 
 /// Values of a column at which the mean prediction is known.
 #[derive(Clone, Debug, PartialEq)]
-pub enum ColumnValues {
+pub enum DependenceValues {
     /// Numbers, in rising order.
     Numbers(Vec<f64>),
-    /// Texts: categories, or dates in their order.
+    /// Captions: categories, or dates in their order.
     Texts(Vec<String>),
 }
 
@@ -96,7 +99,7 @@ pub struct Dependence {
     /// Name of the column.
     pub column: String,
     /// Values of the column.
-    pub values: ColumnValues,
+    pub values: DependenceValues,
     /// Name of each predicted column, with its mean prediction at each value.
     pub lines: Vec<(String, Vec<f64>)>,
 }
@@ -104,7 +107,7 @@ pub struct Dependence {
 /// Draws the mean prediction by the value of a column (partial dependence).
 pub fn dependence(of: &Dependence, predicted: &str) -> Picture {
     let about = format!("Mean {predicted} by the value of {}.", of.column);
-    let texts = Texts {
+    let texts = Captions {
         name: "dependence".into(),
         title: format!("{} by {}", first_letter_up(predicted), of.column),
         below: vec!["mean over rows whose other columns stay as they are".to_string()],
@@ -116,7 +119,7 @@ pub fn dependence(of: &Dependence, predicted: &str) -> Picture {
     };
     let y = Scale::around(of.lines.iter().flat_map(|line| line.1.iter().copied()));
     match &of.values {
-        ColumnValues::Numbers(values) => {
+        DependenceValues::Numbers(values) => {
             let x = Scale::around(values.iter().copied());
             let mut frame = Frame::new(texts, &legend, (x, &of.column), (y, predicted));
             for (colour, (_, means)) in of.lines.iter().enumerate() {
@@ -130,12 +133,17 @@ pub fn dependence(of: &Dependence, predicted: &str) -> Picture {
             }
             frame.finish()
         }
-        ColumnValues::Texts(values) => of_texts(texts, &legend, values, of),
+        DependenceValues::Texts(values) => of_texts(texts, &legend, values, of),
     }
 }
 
 /// A row for each text, with a dot for each prediction.
-fn of_texts(texts: Texts, legend: &[(Key, String)], values: &[String], of: &Dependence) -> Picture {
+fn of_texts(
+    texts: Captions,
+    legend: &[(Key, String)],
+    values: &[String],
+    of: &Dependence,
+) -> Picture {
     let mut svg = Svg::default();
     let top = head(&mut svg, &texts, legend) + 4.0;
     let widest = values.iter().map(|it| text_width(it, TEXT)).fold(0.0, f64::max).min(190.0);
@@ -169,7 +177,7 @@ fn first_letter_up(text: &str) -> String {
 
 /// A category's place on a map.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Place {
+pub struct MapPoint {
     /// Text of the category.
     pub text: String,
     /// First principal component.
@@ -180,13 +188,13 @@ pub struct Place {
 
 /// Draws a map of an embedding's categories: neighbours are alike to the network. `explained` is the share of the variance that
 /// the two components have. Names that would lie on others are left out, and counted.
-pub fn embedding_map(column: &str, places: &[Place], explained: f64) -> Picture {
+pub fn embedding_map(column: &str, places: &[MapPoint], explained: f64) -> Picture {
     let (x, y) =
         (Scale::around(places.iter().map(|it| it.x)), Scale::around(places.iter().map(|it| it.y)));
     let told = format!("two principal components, {:.0} % of the variance", 100.0 * explained);
     let about = format!("Map of {} categories of {column}: {told}.", places.len());
     // The number of names is known only once they are placed, and the field's place only once the texts are.
-    let texts = |named: String| Texts {
+    let texts = |named: String| Captions {
         name: "embedding".into(),
         title: format!("Categories of {column}"),
         below: vec![told.clone(), named],
@@ -221,7 +229,7 @@ const NAME: f64 = 10.5;
 
 /// Names that lie neither on each other nor on points, with their places.
 fn placed_names(
-    places: &[Place],
+    places: &[MapPoint],
     points: &[Option<(f64, f64)>],
     [left, top, right, bottom]: [f64; 4],
 ) -> Vec<((f64, f64), String)> {
@@ -293,7 +301,7 @@ pub fn network(inputs: usize, layers: &[LayerBox], outputs: &str) -> Picture {
     let all: usize = layers.iter().map(|it| it.parameters).sum();
     let count = |value: usize| super::scale::grouped(value as f64, 0);
     let told = format!("{} layers, {} parameters", layers.len(), count(all));
-    let texts = Texts {
+    let texts = Captions {
         name: "network".into(),
         title: "Network".into(),
         below: vec![told.clone()],

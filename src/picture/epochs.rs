@@ -1,6 +1,6 @@
 //! Figures by epoch.
 
-use super::frame::{Frame, Key, Texts, fill, stroke};
+use super::frame::{Captions, Frame, Key, fill, stroke};
 use super::scale::{Scale, few_digits};
 use super::svg::{Anchor, Picture, TEXT, text_width};
 
@@ -36,7 +36,7 @@ pub fn by_epoch((name, title): (&str, &str), lines: &[Line], kept: Option<u32>) 
     let told: Vec<String> = lines.iter().filter_map(told).collect();
     let kept_text = kept.map(|kept| format!("epoch {kept} kept"));
     let about = format!("{title} by epoch: {}.", told.join(", "));
-    let texts = Texts { name: name.into(), title: title.into(), below: vec![], about };
+    let texts = Captions { name: name.into(), title: title.into(), below: vec![], about };
     let mut legend: Vec<(Key, String)> =
         lines.iter().enumerate().map(|(at, line)| (Key::Line(at), line.name.clone())).collect();
     legend.extend(kept_text.map(|text| (Key::Mark, text)));
@@ -73,12 +73,15 @@ fn mark_kept(frame: &mut Frame, kept: Option<u32>) {
 pub fn learning_rate(rates: &[(f64, f64)]) -> Picture {
     let line = Line::new("learning rate", rates.to_vec());
     let lines = std::slice::from_ref(&line);
-    let y = Scale::by_spread(rates.iter().map(|point| point.1));
+    let spread = Scale::by_spread(rates.iter().map(|point| point.1));
+    // A rate that hardly changes is drawn as such.
+    let from_zero = Scale::around(rates.iter().map(|point| point.1).chain([0.0]));
+    let y = if spread.is_log() { spread } else { from_zero };
     let most = rates.iter().map(|point| point.1).fold(0.0, f64::max);
     let about = format!("Learning rate of the last step of each epoch, at most {most}.");
     let (name, title) = ("learning-rate".into(), "Learning rate".into());
     let below = vec!["of the last step of each epoch".to_string()];
-    let texts = Texts { name, title, below, about };
+    let texts = Captions { name, title, below, about };
     let scale = if y.is_log() { "logarithmic scale" } else { "" };
     let mut frame = Frame::of_height(texts, &[], (epochs(lines), "epoch"), (y, scale), 150.0);
     frame.curve(&stroke(0), rates);
@@ -94,7 +97,7 @@ pub fn learning_rate(rates: &[(f64, f64)]) -> Picture {
 
 /// A run of a search or a fold, for a picture of several.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Trial {
+pub struct TrialPoint {
     /// Name of the run.
     pub name: String,
     /// What was varied, such as the learning rate.
@@ -105,7 +108,7 @@ pub struct Trial {
 
 /// Draws a figure of several runs by a setting that differs among them, such as the loss by the learning rate. The run with the
 /// least figure is named.
-pub fn trials(setting: &str, figure: &str, trials: &[Trial]) -> Picture {
+pub fn trials(setting: &str, figure: &str, trials: &[TrialPoint]) -> Picture {
     let x = Scale::by_spread(trials.iter().map(|it| it.setting));
     let y = Scale::by_spread(trials.iter().map(|it| it.figure));
     let finite = trials.iter().filter(|it| it.figure.is_finite());
@@ -113,7 +116,7 @@ pub fn trials(setting: &str, figure: &str, trials: &[Trial]) -> Picture {
     let told = best.map(|it| format!("least: {}, {}", it.name, few_digits(it.figure)));
     let title = format!("{figure} by {setting}");
     let about = format!("{title} of {} runs; {}.", trials.len(), told.clone().unwrap_or_default());
-    let texts = Texts { name: "trials".into(), title, below: told.into_iter().collect(), about };
+    let texts = Captions { name: "trials".into(), title, below: told.into_iter().collect(), about };
     let mut frame = Frame::new(texts, &[], (x, setting), (y, figure));
     for trial in trials {
         let is_best = best.is_some_and(|best| std::ptr::eq(best, trial));

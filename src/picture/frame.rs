@@ -15,7 +15,7 @@ pub(super) const FIELD: f64 = 210.0;
 
 /// Title and texts of a picture.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Texts {
+pub(super) struct Captions {
     /// Name for a file.
     pub(super) name: String,
     pub(super) title: String,
@@ -38,7 +38,7 @@ pub(super) enum Key {
 #[derive(Clone, Debug)]
 pub(super) struct Frame {
     pub(super) svg: Svg,
-    texts: Texts,
+    texts: Captions,
     pub(super) x: Scale,
     pub(super) y: Scale,
     /// Left, top, right and bottom of the field.
@@ -57,7 +57,7 @@ pub(super) fn stroke(colour: usize) -> String {
 }
 
 /// Draws title, lines below it and legend. Returns the height that they take.
-pub(super) fn head(svg: &mut Svg, texts: &Texts, legend: &[(Key, String)]) -> f64 {
+pub(super) fn head(svg: &mut Svg, texts: &Captions, legend: &[(Key, String)]) -> f64 {
     let room = WIDTH - 2.0 * EDGE;
     let mut y = EDGE + TITLE;
     svg.text("bold", (EDGE, y), (TITLE, Anchor::Start), &fit(&texts.title, TITLE, room));
@@ -93,7 +93,7 @@ fn draw_key(svg: &mut Svg, key: Key, (x, y): (f64, f64)) {
 impl Frame {
     /// Draws title, legend, grid and axes; both scales get the coordinates of the field.
     pub(super) fn new(
-        texts: Texts,
+        texts: Captions,
         legend: &[(Key, String)],
         (x, x_label): (Scale, &str),
         (y, y_label): (Scale, &str),
@@ -103,7 +103,7 @@ impl Frame {
 
     /// Does the same, with another height of the field.
     pub(super) fn of_height(
-        texts: Texts,
+        texts: Captions,
         legend: &[(Key, String)],
         (x, x_label): (Scale, &str),
         (y, y_label): (Scale, &str),
@@ -161,7 +161,7 @@ impl Frame {
     }
 
     pub(super) fn finish(self) -> Picture {
-        let Texts { name, title, about, .. } = self.texts;
+        let Captions { name, title, about, .. } = self.texts;
         self.svg.finish(&name, &title, about, self.height)
     }
 }

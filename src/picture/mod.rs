@@ -26,10 +26,10 @@ pub use classes::{
     CalibrationBin, RankCurve, calibration, class_figures, confusion, precision_recall, roc,
 };
 pub use columns::{
-    ColumnValues, Dependence, Importance, LayerBox, Place, dependence, embedding_map, importance,
-    network, small_histogram,
+    Dependence, DependenceValues, Importance, LayerBox, MapPoint, dependence, embedding_map,
+    importance, network, small_histogram,
 };
-pub use epochs::{Line, Trial, by_epoch, learning_rate, trials};
+pub use epochs::{Line, TrialPoint, by_epoch, learning_rate, trials};
 pub use numbers::{
     Intervals, NumberFigures, intervals, predicted_actual, quantile_coverage, residuals,
 };

@@ -1,6 +1,6 @@
 //! Pictures of predicted numbers: against the actual ones, residuals, intervals.
 
-use super::frame::{Frame, Key, Texts, fill, stroke};
+use super::frame::{Captions, Frame, Key, fill, stroke};
 use super::scale::{Scale, few_digits, grouped, range};
 use super::svg::Picture;
 
@@ -40,7 +40,7 @@ pub fn predicted_actual(
     let (scale, ends) = (Scale::around(both()), range(both()));
     let (rows, told) = (grouped(truth.len() as f64, 0), figures.text());
     let about = format!("Predicted {target} by actual {target} of {rows} rows; {told}.");
-    let texts = Texts {
+    let texts = Captions {
         name: "predicted-actual".into(),
         title: format!("Predicted and actual {target}"),
         below: vec![told, density_text(truth.len())],
@@ -66,7 +66,7 @@ pub fn residuals(target: &str, truth: &[f64], predicted: &[f64]) -> Picture {
     );
     let told = format!("predicted less actual; mean {}", few_digits(mean));
     let about = format!("Residuals of {target} by prediction, {told}.");
-    let texts = Texts {
+    let texts = Captions {
         name: "residuals".into(),
         title: format!("Residuals of {target}"),
         below: vec![told, density_text(truth.len())],
@@ -153,7 +153,7 @@ pub fn intervals(target: &str, rows: Intervals<'_>) -> Picture {
     }
     let about = format!("Predicted intervals of {target} and actual numbers: {told}.");
     let (name, title) = ("intervals".into(), format!("Intervals of {target}"));
-    let texts = Texts { name, title, below, about };
+    let texts = Captions { name, title, below, about };
     let legend = [
         (Key::Line(5), "interval".to_string()),
         (Key::Line(0), "prediction".to_string()),
@@ -190,7 +190,7 @@ pub fn quantile_coverage(target: &str, points: &[(f64, f64)]) -> Picture {
         })
         .collect();
     let about = format!("Share of rows below each quantile of {target}: {}.", told.join(", "));
-    let texts = Texts {
+    let texts = Captions {
         name: "quantiles".into(),
         title: format!("Quantiles of {target}"),
         below: vec![told.join(", ")],

@@ -22,9 +22,16 @@ impl Scale {
     /// A linear scale that holds all values with a little room; those that are not finite are passed over.
     pub(super) fn around(values: impl Iterator<Item = f64>) -> Self {
         let (low, high) = range(values).unwrap_or((0.0, 1.0));
-        let room = if high > low { 0.04 * (high - low) } else { 0.05 * high.abs().max(1e-300) };
-        let room = if high == 0.0 && low == 0.0 { 1.0 } else { room };
-        Self { low: low - room, high: high + room, log: false, whole: false, ends: (0.0, 1.0) }
+        // Products first: the difference of very large numbers would not be finite.
+        let room = if high > low {
+            0.04 * high - 0.04 * low
+        } else if high == 0.0 {
+            1.0
+        } else {
+            0.05 * high.abs()
+        };
+        let (low, high) = ((low - room).max(-f64::MAX), (high + room).min(f64::MAX));
+        Self { low, high, log: false, whole: false, ends: (0.0, 1.0) }
     }
 
     /// A linear scale between two numbers.
@@ -93,7 +100,7 @@ impl Scale {
         if self.log {
             return self.log_ticks(most);
         }
-        let mut step = round_up((self.high - self.low) / most.max(1) as f64);
+        let mut step = round_up(self.high / most.max(1) as f64 - self.low / most.max(1) as f64);
         if self.whole {
             step = step.max(1.0);
         }
@@ -112,23 +119,22 @@ impl Scale {
     /// Ticks at powers of ten, at 1, 2 and 5 times these where there are few, or each of several powers where there are many.
     fn log_ticks(&self, most: usize) -> Vec<Tick> {
         let (first, last) = (self.low.log10().floor(), self.high.log10().ceil());
-        let powers = last - first;
-        let (stride, times): (f64, &[f64]) = match () {
-            () if powers * 3.0 <= most as f64 => (1.0, &[1.0, 2.0, 5.0]),
-            () => (((powers + 1.0) / most.max(1) as f64).ceil().max(1.0), &[1.0]),
-        };
-        let mut ticks = Vec::new();
-        let mut power = (first / stride).floor() * stride;
-        while power <= last {
-            for &factor in times {
-                let value = factor * 10_f64.powf(power);
-                if self.holds(value) {
-                    ticks.push((value, plain(value)));
-                }
+        let at = |stride: f64, times: &[f64]| -> Vec<Tick> {
+            let (mut ticks, mut power) = (Vec::new(), (first / stride).floor() * stride);
+            while power <= last {
+                let values = times.iter().map(|factor| factor * 10_f64.powf(power));
+                ticks.extend(values.filter(|&it| self.holds(it)).map(|it| (it, plain(it))));
+                power += stride;
             }
-            power += stride;
+            ticks
+        };
+        let fine = at(1.0, &[1.0, 2.0, 5.0]);
+        if fine.len() <= most {
+            return fine;
         }
-        ticks
+        // There are some hundred powers of ten at most.
+        let mut coarse = (1..400).map(|stride| at(f64::from(stride), &[1.0]));
+        coarse.find(|ticks| ticks.len() <= most.max(1)).unwrap_or_default()
     }
 }
 
@@ -151,7 +157,7 @@ fn round_up(step: f64) -> f64 {
     found.unwrap_or(10.0) * power
 }
 
-/// Texts of an axis, all with the same number of places.
+/// Captions of an axis, all with the same number of places.
 fn tick_texts(values: &[f64], step: f64) -> Vec<String> {
     let most = values.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
     let places = |of: f64| -> usize {

@@ -118,7 +118,7 @@ fn of_texts(
     let gaps = counts.remove("").unwrap_or(0);
     let mut counted: Vec<(String, u64)> = counts.into_iter().collect();
     counted.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    let named = counted.iter().take(NAMED).map(|(text, rows)| format!("{text} {}", count(*rows)));
+    let named = counted.iter().take(NAMED).map(|(text, rows)| format!("{text} ({})", count(*rows)));
     let mut values = named.collect::<Vec<_>>().join(", ");
     if counted.len() > NAMED {
         values += &format!(", {} more", count((counted.len() - NAMED) as u64));
@@ -160,7 +160,10 @@ mod tests {
         assert_eq!(histogram(&[-1e308, 1e308]).len(), BARS);
         let texts = ["b", "a", "", "b", "c", "d", "e"].map(String::from);
         let summary = of_texts("x".into(), "category", texts.into_iter());
-        assert_eq!((summary.gaps, summary.values.as_str()), (1, "b 2, a 1, c 1, d 1, 1 more"));
+        assert_eq!(
+            (summary.gaps, summary.values.as_str()),
+            (1, "b (2), a (1), c (1), d (1), 1 more")
+        );
         assert_eq!(summary.bars, [2, 1, 1, 1, 1]);
     }
 }

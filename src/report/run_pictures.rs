@@ -11,8 +11,8 @@ use crate::data::{LabelledRows, TargetKind};
 use crate::error::Result;
 use crate::model::{Layer, LayerShape, Sequential};
 use crate::picture::{
-    self, CalibrationBin, ColumnValues, Dependence, Importance, Intervals, LayerBox, Line,
-    NumberFigures, Picture, Place, RankCurve,
+    self, CalibrationBin, Dependence, DependenceValues, Importance, Intervals, LayerBox, Line,
+    MapPoint, NumberFigures, Picture, RankCurve,
 };
 use crate::random::Seed;
 use crate::train::explain::{
@@ -50,10 +50,18 @@ pub fn history_pictures(history: &HistoryTable, kept: Option<u32>) -> Vec<Pictur
     for metric in history.metrics().into_iter().take(METRICS) {
         let Some(line) = line("validation", &format!("valid_{metric}")) else { continue };
         let name = metric.replace('_', "-").replace(['(', ')', ',', ' '], "");
-        pictures.push(picture::by_epoch((&name, metric), &[line], kept));
+        let title = title_of(metric);
+        pictures.push(picture::by_epoch((&name, &title), &[line], kept));
     }
     pictures.extend(history.points("lr").map(|rates| picture::learning_rate(&rates)));
     pictures
+}
+
+/// Title of a metric's picture: `Balanced accuracy`.
+fn title_of(metric: &str) -> String {
+    let mut letters = metric.chars();
+    let first = letters.next().map(|first| first.to_uppercase().collect::<String>());
+    format!("{}{}", first.unwrap_or_default(), letters.as_str().replace('_', " "))
 }
 
 /// Draws the layers of a network, those inside of others by the outer one.
@@ -306,8 +314,8 @@ pub fn column_pictures(
         told.pictures.extend(dependences(predictor, rows, &found)?);
     }
     for map in embedding_maps(trained) {
-        let places: Vec<Place> =
-            map.places.into_iter().map(|it| Place { text: it.text, x: it.x, y: it.y }).collect();
+        let places: Vec<MapPoint> =
+            map.places.into_iter().map(|it| MapPoint { text: it.text, x: it.x, y: it.y }).collect();
         told.pictures.push(picture::embedding_map(&map.column, &places, map.explained));
     }
     number_alike(&mut told.pictures);
@@ -392,11 +400,11 @@ fn lines_of(trained: &TrainedModel, found: ColumnDependence) -> (Dependence, Str
     };
     let lines = chosen.into_iter().map(|place| (name(place), line(place))).collect();
     let values = match found.numbers.clone() {
-        Some(numbers) => ColumnValues::Numbers(numbers),
+        Some(numbers) => DependenceValues::Numbers(numbers),
         None => {
             let shown =
                 |cell: &String| if cell.is_empty() { "(gap)".to_string() } else { cell.clone() };
-            ColumnValues::Texts(found.cells.iter().map(shown).collect())
+            DependenceValues::Texts(found.cells.iter().map(shown).collect())
         }
     };
     (Dependence { column: found.column, values, lines }, predicted)

@@ -35,7 +35,10 @@ impl Place {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wgrad"));
         command.args(args.split(' ')).current_dir(self.0.path());
         // These need no device.
-        if !["export", "inspect", "info"].iter().any(|verb| args.starts_with(verb)) {
+        if !["export", "inspect", "info", "plot", "report"]
+            .iter()
+            .any(|verb| args.starts_with(verb))
+        {
             command.args(["--device", "cpu"]);
         }
         command.output().unwrap()
