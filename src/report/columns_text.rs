@@ -1,4 +1,4 @@
-//! What becomes of each column and target, in words.
+//! Texts on columns and targets: scaling, categories, gaps.
 //!
 //! In: the preprocessing that a model keeps. Out: a name and a sentence for each.
 
