@@ -284,6 +284,9 @@ fn what_does_not_go_together_is_refused() {
     let mut few = String::from_utf8(place.bytes("classes.csv")).unwrap();
     few += "0,0,rare\n0,1,rare\n";
     fs::write(place.path("rare.csv"), few).unwrap();
+    // The one gap is in the training rows of two folds only.
+    let gaps = String::from_utf8(place.bytes("numbers.csv")).unwrap() + ",0.5,w1,50\n";
+    fs::write(place.path("gaps.csv"), gaps).unwrap();
     for (options, want) in [
         ("numbers.csv --target y --members 0", "--members: 0, but it must be above 0"),
         ("numbers.csv --target y --refit", "--refit: it belongs to --folds"),
@@ -300,7 +303,7 @@ fn what_does_not_go_together_is_refused() {
             "rare.csv --target kind --folds 3",
             "the class `rare` has 2 of these rows, fewer than the 3 folds",
         ),
-        ("numbers.csv --target y --folds 3 --columns who:category", "give --refit"),
+        ("gaps.csv --target y --ignore who --folds 3", "give --refit"),
     ] {
         let said = place.refused(&format!("train {options} --out r"));
         assert!(said.contains(want), "{options}: {said}");

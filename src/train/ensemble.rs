@@ -4,12 +4,9 @@
 //! the mean, so that predictions and figures come from them as from those of one network; and the spread of the members.
 //! Absent on purpose: devices, which `predictor.rs` knows; training.
 
-use super::TrainOptions;
-use super::metrics::Metrics;
 use super::outputs::Predictions;
 use super::predict::TrainedModel;
-use super::predictor::Predictor;
-use crate::data::{Dataset, TargetKind, Targets, list};
+use crate::data::{TargetKind, list};
 use crate::error::{Error, Result};
 use crate::graph::{ClassLoss, Loss};
 
@@ -144,7 +141,11 @@ impl Ensemble {
 /// Returns raw outputs `[rows, outputs]` with the scaling and the loss of a network that mean the mean of what the members' raw
 /// outputs mean.
 #[expect(clippy::cast_possible_truncation, reason = "raw outputs are f32")]
-fn combined(to: &TrainedModel, members: &[TrainedModel], outputs: &[Vec<f32>]) -> Vec<f32> {
+pub(super) fn combined(
+    to: &TrainedModel,
+    members: &[TrainedModel],
+    outputs: &[Vec<f32>],
+) -> Vec<f32> {
     let loss = &to.criterion.loss;
     let (schema, count) = (&to.preparation.schema, outputs[0].len());
     match &schema.kind {
@@ -202,57 +203,6 @@ fn values(members: &[TrainedModel], outputs: &[Vec<f32>]) -> Vec<Vec<f64>> {
     members.iter().zip(outputs).map(values).collect()
 }
 
-/// Raw outputs of a table's rows by several networks, each of which predicts some of the rows: in terms of one of them, so that
-/// figures of all rows come from them at once.
-#[derive(Clone, Debug)]
-pub struct OutputTable {
-    network: TrainedModel,
-    width: usize,
-    outputs: Vec<f32>,
-}
-
-impl OutputTable {
-    /// Begins without predictions of `rows` rows; their outputs will be in terms of this network's scaling and loss.
-    pub fn new(network: &TrainedModel, rows: usize) -> Self {
-        let targets = network.preparation.schema.outputs();
-        let width = network.criterion.loss.outputs_for(targets);
-        Self { network: network.clone(), width, outputs: vec![f32::NAN; rows * width] }
-    }
-
-    /// Puts in the predictions of the rows of `data` by a network; `rows` are their places in the whole table.
-    ///
-    /// # Errors
-    /// If the columns of `data` are not the network's, or the device failed.
-    pub fn put(&mut self, predictor: &Predictor, data: &Dataset, rows: &[u32]) -> Result<()> {
-        let outputs = predictor.outputs_for(data)?;
-        let members = std::slice::from_ref(predictor.trained());
-        let outputs = combined(&self.network, members, std::slice::from_ref(&outputs));
-        for (own, &row) in outputs.chunks_exact(self.width).zip(rows) {
-            self.outputs[row as usize * self.width..][..self.width].copy_from_slice(own);
-        }
-        Ok(())
-    }
-
-    /// Returns the network in whose terms the outputs are.
-    pub fn network(&self) -> &TrainedModel {
-        &self.network
-    }
-
-    /// Returns the predictions of some rows.
-    pub fn predictions(&self, rows: std::ops::Range<usize>) -> Predictions {
-        let outputs = &self.outputs[rows.start * self.width..rows.end * self.width];
-        Predictions::new(outputs, &self.network.preparation, &self.network.criterion.loss)
-    }
-
-    /// Returns the usual figures of all rows, and those that options ask for.
-    pub fn metrics(&self, targets: (&Targets, Option<&[f64]>), options: &TrainOptions) -> Metrics {
-        let TrainedModel { criterion, preparation, .. } = &self.network;
-        let metrics = Metrics::under(criterion, &self.outputs, targets, preparation);
-        let others = options.others();
-        metrics.with(&others, &self.outputs, targets, (preparation, &criterion.loss))
-    }
-}
-
 /// Returns ln of the mean of the members' softmax of each row `[rows, width]`, whose softmax is that mean.
 #[expect(clippy::cast_possible_truncation, reason = "raw outputs are f32")]
 fn log_mean_softmax(outputs: &[Vec<f32>], width: usize) -> Vec<f32> {
@@ -297,7 +247,7 @@ fn inverse_softplus(y: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{FeatureScaling, Preprocessing};
+    use crate::data::{Dataset, FeatureScaling, Preprocessing, Targets};
     use crate::graph::Quantiles;
     use crate::model::{Params, Sequential};
     use crate::random::Seed;

@@ -10,11 +10,11 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::members::{
-    introduce, open_folder, report_interrupted, report_warnings, with_advice, write_history,
-    write_json,
+    introduce, networks_text, open_folder, report_interrupted, report_warnings, with_advice,
+    write_history, write_json,
 };
 use super::out_of_fold::OutOfFold;
-use super::parts::{Part, PartsSettings, TrainedPart, train_parts};
+use super::parts::{PartsSettings, RunPart, TrainedPart, train_parts};
 use super::parts_report::PartPlace;
 use super::summary::FigureTable;
 use super::train::{Verbosity, found_rate};
@@ -76,7 +76,7 @@ struct FoldFigures {
 
 /// The last event.
 #[derive(Serialize)]
-struct Finished<'a> {
+struct FoldsFinished<'a> {
     event: &'static str,
     run: String,
     #[serde(flatten)]
@@ -86,7 +86,7 @@ struct Finished<'a> {
 /// Everything that is known of a cross-validation before it trains.
 struct PreparedFolds {
     table: FoldedTable,
-    parts: Vec<Part>,
+    parts: Vec<RunPart>,
     info: RunInfo,
     warnings: Vec<Warning>,
     /// The text of the run's config.toml.
@@ -106,7 +106,8 @@ pub(super) fn train_folds(
     let folder = open_folder(&config.out, text, begins)?;
     let mut console = if talk.quiet { Console::quiet() } else { Console::stderr() };
     table.format.iter().for_each(|text| console.say("table", text));
-    let shown = introduce(&mut console, (info, parts.len()), talk, warnings.clone())?;
+    let shown =
+        introduce(&mut console, (info, &networks_text(parts.len())), talk, warnings.clone())?;
     console.say("folds", &folds_text(&table.folds));
     let settings = PartsSettings {
         word: "fold",
@@ -202,7 +203,7 @@ fn prepare(config: &RunConfig, quiet: bool) -> Result<PreparedFolds> {
         let text = config_text(&own, &options, info)?;
         let member = Member { model, data: split.clone(), options };
         let place = PartPlace(vec![("fold", number)]);
-        parts.push(Part { folder, config: text, member, weights: None, place });
+        parts.push(RunPart { folder, config: text, member, weights: None, place });
     }
     let info = info.expect("there are at least two folds");
     if let Some(whole) = &table.whole {
@@ -268,7 +269,7 @@ pub(super) struct Kept {
 /// Folds that are all trained.
 pub(super) struct TrainedFolds<'a> {
     pub(super) table: &'a FoldedTable,
-    pub(super) parts: &'a [Part],
+    pub(super) parts: &'a [RunPart],
     pub(super) info: &'a RunInfo,
     pub(super) trained: &'a [TrainedPart],
     pub(super) config: &'a RunConfig,
@@ -285,7 +286,7 @@ impl TrainedFolds<'_> {
         clippy::cast_sign_loss,
         reason = "a mean of epochs is a number of epochs"
     )]
-    fn refit(&self, whole: &Split) -> Result<(Part, u32)> {
+    fn refit(&self, whole: &Split) -> Result<(RunPart, u32)> {
         let kept = FigureTable::of(self.trained).values("epoch").unwrap_or_default();
         let mean = kept.iter().sum::<f64>() / kept.len().max(1) as f64;
         let epochs = (mean.round() as u32).max(1);
@@ -296,7 +297,7 @@ impl TrainedFolds<'_> {
         let config = config_text(&own, &options, self.info)?;
         let member = Member { model, data: whole.clone(), options };
         let place = PartPlace(vec![("refit", 0)]);
-        Ok((Part { folder, config, member, weights: None, place }, epochs))
+        Ok((RunPart { folder, config, member, weights: None, place }, epochs))
     }
 
     /// Writes the kept network, predictions and figures.
@@ -345,7 +346,7 @@ impl TrainedFolds<'_> {
         }
         if talk.json {
             let run = folder.display().to_string();
-            let line = Finished { event: "finished", run, outcome: &outcome };
+            let line = FoldsFinished { event: "finished", run, outcome: &outcome };
             JsonLines::new(Output::new()).line(&line).map_err(failed)?;
         } else if !talk.quiet {
             Output::new().line(&result(folder, kept, metrics))?;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::folder::RunFolder;
 use super::folds::{FOLDS, REFIT};
-use super::parts::{Part, PartsSettings, TrainedPart, remove_part, remove_parts, train_parts};
+use super::parts::{PartsSettings, RunPart, TrainedPart, remove_part, remove_parts, train_parts};
 use super::parts_report::PartPlace;
 use super::summary::{FigureSpread, FigureTable};
 use super::train::{Prepared, PreparedNetwork, Verbosity, prepare_with_rows};
@@ -56,7 +56,7 @@ struct EnsembleOutcome<'a> {
 
 /// The last event.
 #[derive(Serialize)]
-struct Finished<'a> {
+struct EnsembleFinished<'a> {
     event: &'static str,
     run: String,
     #[serde(flatten)]
@@ -82,7 +82,7 @@ pub(super) fn train_members(
     let folder = open_folder(&config.out, &text, begins)?;
     let mut console = if talk.quiet { Console::quiet() } else { Console::stderr() };
     format.iter().for_each(|text| console.say("table", text));
-    let shown = introduce(&mut console, (&info, parts.len()), talk, warnings)?;
+    let shown = introduce(&mut console, (&info, &networks_text(parts.len())), talk, warnings)?;
     let settings = PartsSettings {
         word: "member",
         on_end: &|_| Ok(()),
@@ -109,7 +109,7 @@ fn parts(
     options: &TrainOptions,
     info: &RunInfo,
     network: PreparedNetwork,
-) -> Result<Vec<Part>> {
+) -> Result<Vec<RunPart>> {
     let PreparedNetwork { data, model, weights } = network;
     let part = |member: u32| {
         let folder = config.out.join(MEMBERS).join(member.to_string());
@@ -118,7 +118,7 @@ fn parts(
         let text = config_text(&own, &options, info)?;
         let place = PartPlace(vec![("member", member as usize)]);
         let member = Member { model: model.clone(), data: data.clone(), options };
-        Ok(Part { folder, config: text, member, weights: weights.clone(), place })
+        Ok(RunPart { folder, config: text, member, weights: weights.clone(), place })
     };
     (0..config.members).map(part).collect()
 }
@@ -141,15 +141,20 @@ pub(super) fn open_folder(path: &Path, config: &str, begins: bool) -> Result<Run
     RunFolder::create(path, config)
 }
 
-/// Describes the run, and shows the warnings of its first network. Returns those, which the others may have too.
+/// Says how many networks a run trains.
+pub(super) fn networks_text(count: usize) -> String {
+    format!("{} of these networks", crate::report::count(count as u64))
+}
+
+/// Describes the run with a line of `text`, and shows the warnings of its first network. Returns those, which the others may have too.
 pub(super) fn introduce(
     console: &mut Console,
-    (info, count): (&RunInfo, usize),
+    (info, text): (&RunInfo, &str),
     talk: Verbosity,
     warnings: Vec<Warning>,
 ) -> Result<HashSet<String>> {
     console.introduce(info);
-    console.say("run", &format!("{} of these networks", count));
+    console.say("run", text);
     let mut json = talk.json.then(|| JsonLines::new(Output::new()));
     if let Some(json) = &mut json {
         json.event(&Event::Started(info.clone())).map_err(failed)?;
@@ -184,7 +189,7 @@ pub(super) fn report_interrupted(console: &mut Console, run: &Path) {
 
 /// Members that are all trained.
 struct TrainedMembers<'a> {
-    parts: &'a [Part],
+    parts: &'a [RunPart],
     options: &'a TrainOptions,
     info: &'a RunInfo,
     judge: &'a Judge,
@@ -236,7 +241,7 @@ impl TrainedMembers<'_> {
         }
         if talk.json {
             let run = path.display().to_string();
-            let line = Finished { event: "finished", run, outcome: &outcome };
+            let line = EnsembleFinished { event: "finished", run, outcome: &outcome };
             JsonLines::new(Output::new()).line(&line).map_err(failed)?;
         } else if !talk.quiet {
             let count = pluralize(ensemble.members().len() as u64, "member");
@@ -307,7 +312,7 @@ fn same_weights(networks: &[crate::train::TrainedModel]) -> Option<Warning> {
 }
 
 /// Writes the histories of all networks into one table, with the number of the network before each line.
-pub(super) fn write_history(parts: &[Part], folder: &Path, word: &str) -> Result<()> {
+pub(super) fn write_history(parts: &[RunPart], folder: &Path, word: &str) -> Result<()> {
     let mut text = String::new();
     for (number, part) in parts.iter().enumerate() {
         let path: PathBuf = part.folder.join(HISTORY);

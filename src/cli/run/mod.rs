@@ -18,6 +18,7 @@ mod summary;
 mod sweep;
 mod sweep_results;
 mod sweep_space;
+mod sweep_trials;
 mod train;
 mod verdict;
 

@@ -24,7 +24,7 @@ use crate::report::Console;
 use crate::train::{Checkpoint, DeviceKind, Member, TrainedModel, Trainer, train_members};
 
 /// A network of several.
-pub(super) struct Part {
+pub(super) struct RunPart {
     /// Its run folder.
     pub(super) folder: PathBuf,
     /// The text of its config.toml, with which `wgrad train` trains it alone.
@@ -74,7 +74,7 @@ impl TrainedPart {
     }
 }
 
-impl Part {
+impl RunPart {
     /// Returns true if the network was trained to its end with these settings.
     pub(super) fn is_finished(&self) -> bool {
         let config = fs::read_to_string(self.folder.join(CONFIG)).unwrap_or_default();
@@ -207,7 +207,7 @@ pub(super) struct PartsEnd {
 /// # Errors
 /// If the device cannot be opened. A network that cannot be trained leaves the others alone.
 pub(super) fn train_parts(
-    parts: &[Part],
+    parts: &[RunPart],
     settings: &PartsSettings<'_>,
     (console, shown): (Console, HashSet<String>),
 ) -> Result<PartsEnd, Failure> {
@@ -238,7 +238,7 @@ impl PartsEnd {
     ///
     /// # Errors
     /// If a network could not be trained: the first one's, after the others are told.
-    pub(super) fn whole(self, parts: &[Part], word: &str) -> Result<(Console, bool), Failure> {
+    pub(super) fn whole(self, parts: &[RunPart], word: &str) -> Result<(Console, bool), Failure> {
         let Self { mut console, stopped, mut failed } = self;
         if failed.is_empty() {
             return Ok((console, stopped));

@@ -29,10 +29,10 @@ pub(crate) struct PartsReport {
     word: &'static str,
     /// Names of the networks.
     places: Vec<String>,
-    state: Mutex<State>,
+    state: Mutex<PartsState>,
 }
 
-struct State {
+struct PartsState {
     console: Console,
     /// Epochs that each network has done, with the share of the present one.
     epochs: Vec<f64>,
@@ -59,11 +59,11 @@ impl PartsReport {
         let begun = done.iter().sum();
         console.begin_parts(count as u64 * u64::from(epochs));
         let ended = ended.len();
-        let state = State { console, epochs: done, all, begun, ended, shown };
+        let state = PartsState { console, epochs: done, all, begun, ended, shown };
         Self { word, places, state: Mutex::new(state) }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, PartsState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -94,7 +94,7 @@ impl PartsReport {
             }
             Event::Started(_) => {}
         }
-        let State { epochs, all, begun, ended, console, .. } = &mut *state;
+        let PartsState { epochs, all, begun, ended, console, .. } = &mut *state;
         let count = epochs.len();
         let text = format!("{ended}/{count} {}s done", self.word);
         let sum = epochs.iter().sum();
@@ -102,7 +102,7 @@ impl PartsReport {
     }
 
     /// Shows a warning, unless another network has shown the same.
-    fn warn(&self, state: &mut State, part: usize, warning: &Warning) {
+    fn warn(&self, state: &mut PartsState, part: usize, warning: &Warning) {
         let text = warning.to_string();
         if !state.shown.contains(&text) {
             state.console.warn(&format!("{}: {text}", self.places[part]));
@@ -115,7 +115,7 @@ impl PartsReport {
         self.state().console.warn(&format!("{}: {text}", self.places[part]));
     }
 
-    fn ended_text(&self, state: &State, part: usize, summary: &Summary) -> String {
+    fn ended_text(&self, state: &PartsState, part: usize, summary: &Summary) -> String {
         let mut text = format!("{} ({}/{})", self.places[part], state.ended, state.epochs.len());
         if let Some(kept) = &summary.kept {
             text += &format!(

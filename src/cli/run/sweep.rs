@@ -4,40 +4,32 @@
 //! use. A killed sweep goes on: finished trials stay, others go on from their checkpoints.
 //! Absent on purpose: the drawing of settings; the training of one network.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 
 use super::folder::RunFolder;
 use super::folds::{FOLDS, Kept, TrainedFolds, check_same_inputs};
-use super::members::{introduce, report_interrupted, report_warnings, write_json};
-use super::parts::{
-    Part, PartsEnd, PartsSettings, TrainedPart, remove_part, remove_parts, train_parts,
-};
-use super::parts_report::PartPlace;
-use super::sweep_results::{Judged, SweepTable, TrialResult, best_first};
-use super::sweep_space::{Dimension, TrialSettings, grid_trials, random_trials, take_ranges};
+use super::members::{introduce, report_interrupted, write_json};
+use super::parts::{TrainedPart, remove_part, remove_parts};
+use super::sweep_results::{Judged, SweepTable, TrialResult, best_first, best_table};
+use super::sweep_space::{SearchDimension, TrialSettings, grid_trials, random_trials, take_ranges};
+use super::sweep_trials::{PreparedSweep, Round, SweepTrial, TrialRows, of_trial, prepare};
 use super::train::Verbosity;
 use super::verdict::Judge;
 use crate::cli::args::SweepArgs;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::open_run::CONFIG;
 use crate::cli::output::{Output, failed};
-use crate::cli::settings::{
-    FoldedTable, RunConfig, Settings, check_precision, config_text, option_key, path_text,
-    read_table, run_config,
-};
-use crate::cli::tables::with_bar;
+use crate::cli::settings::{Settings, option_key, path_text, read_table, run_config};
 use crate::cli::wording::quoted;
 use crate::cli::{Exit, Failure};
-use crate::data::{ReadProgress, Split};
 use crate::error::{Error, Result};
 use crate::files::write_file;
 use crate::report::{Console, JsonLines, pluralize};
-use crate::train::{Member, RunInfo, Trainer, Warning};
+use crate::train::{Member, Trainer};
 
 /// The file that says what a sweep tries.
 pub(super) const SWEEP: &str = "sweep.toml";
@@ -68,30 +60,7 @@ struct Sweep {
     search: Search,
     /// Settings that all trials have.
     settings: toml::Table,
-    space: Vec<Dimension>,
-}
-
-/// A trial's settings.
-struct Trial {
-    number: usize,
-    settings: TrialSettings,
-    /// For all epochs.
-    config: RunConfig,
-}
-
-/// Rows of a trial.
-enum TrialRows {
-    Split(Box<Split>),
-    Folds(Box<FoldedTable>),
-}
-
-/// Everything that is known before the first trial is trained.
-struct PreparedSweep {
-    trials: Vec<Trial>,
-    rows: Vec<Arc<TrialRows>>,
-    info: RunInfo,
-    warnings: Vec<Warning>,
-    format: Vec<String>,
+    space: Vec<SearchDimension>,
 }
 
 pub(crate) fn sweep(args: &SweepArgs) -> Result<Exit, Failure> {
@@ -155,7 +124,7 @@ pub(super) fn resume_sweep(out: &Path, talk: Verbosity) -> Result<Exit, Failure>
 
 impl Sweep {
     /// Returns the trials with their settings, each with its folder.
-    fn trials(&self, out: &Path) -> Result<Vec<Trial>> {
+    fn trials(&self, out: &Path) -> Result<Vec<SweepTrial>> {
         let base = run_config(&self.given(&Vec::new(), out)?)?;
         let seed = base.seed();
         let all = match self.search {
@@ -166,7 +135,7 @@ impl Sweep {
             let folder = out.join(TRIALS).join(number.to_string());
             let config = run_config(&self.given(&settings, &folder)?);
             let config = config.map_err(|error| of_trial(error, number, &settings))?;
-            Ok(Trial { number, settings, config })
+            Ok(SweepTrial { number, settings, config })
         };
         all.into_iter().enumerate().map(trial).collect()
     }
@@ -193,146 +162,21 @@ impl Sweep {
     }
 }
 
-/// Names the trial that an error is about.
-fn of_trial(error: Error, number: usize, settings: &TrialSettings) -> Error {
-    let told: Vec<String> = settings.iter().map(|(key, text)| format!("{key} {text}")).collect();
-    let place = format!("trial {number} ({})", told.join(", "));
-    match error {
-        Error::Setting { name, problem } => Error::setting(place, format!("{name}: {problem}")),
-        Error::Shape { place: layer, problem } => {
-            Error::setting(place, format!("{layer}: {problem}"))
-        }
-        other => other,
-    }
-}
-
-/// Reads the rows of each trial, those with the same options once, and checks all settings.
-fn prepare(sweep: &Sweep, out: &Path, quiet: bool) -> Result<PreparedSweep> {
-    let trials = sweep.trials(out)?;
-    let mut tables: HashMap<String, Arc<TrialRows>> = HashMap::new();
-    let (mut rows, mut info) = (Vec::new(), None);
-    let (mut warnings, mut format) = (Vec::new(), Vec::new());
-    for Trial { number, settings, config } in &trials {
-        let named = |error| of_trial(error, *number, settings);
-        refuse_unsuitable(config).map_err(named)?;
-        let key = config.reading_key();
-        if !tables.contains_key(&key) {
-            let read = with_bar(quiet, &config.table, |progress| read_rows(config, progress));
-            let (read, notes, told) = read.map_err(named)?;
-            if tables.is_empty() {
-                (warnings, format) = (notes, told);
-            }
-            tables.insert(key.clone(), Arc::new(read));
-        }
-        let of_trial = Arc::clone(&tables[&key]);
-        let split = of_trial.splits()[0];
-        let (model, options) =
-            (config.model(split).map_err(named)?, config.options(&split.train, None));
-        config.check_groups(&model, split).map_err(named)?;
-        if info.is_none() {
-            let trainer = Trainer::new(&model, split, &options, &config.device).map_err(named)?;
-            check_precision(options.precision, &trainer.info().device).map_err(named)?;
-            warnings.extend_from_slice(trainer.warnings());
-            info = Some(trainer.info().clone());
-        }
-        rows.push(of_trial);
-    }
-    let info = info.expect("there is at least one trial");
-    Ok(PreparedSweep { trials, rows, info, warnings, format })
-}
-
-/// Refuses settings of a run that have no meaning in a sweep.
-fn refuse_unsuitable(config: &RunConfig) -> Result<()> {
-    if config.members > 1 {
-        let problem = "a trial is one network, or one for each of --folds; train the best one's ensemble afterwards";
-        return Err(Error::setting("--members", problem));
-    }
-    if config.fold.is_some() {
-        return Err(Error::setting("--fold", "a sweep judges by all folds; leave it out"));
-    }
-    if config.refit {
-        let problem = "the best trial is trained on all rows by `wgrad train` with its config.toml and --refit; leave it out";
-        return Err(Error::setting("--refit", problem));
-    }
-    if config.lr_is_auto {
-        let problem = "trials are compared with given rates; give a number, or a range";
-        return Err(Error::setting("--lr", problem));
-    }
-    if config.starts_from_file() {
-        let problem = "trials begin with random weights; leave --init FILE out";
-        return Err(Error::setting("--init", problem));
-    }
-    Ok(())
-}
-
-/// Reads the rows of a trial. Returns with them remarks on the rows and on the form of the table.
-fn read_rows(
-    config: &RunConfig,
-    progress: ReadProgress,
-) -> Result<(TrialRows, Vec<Warning>, Vec<String>)> {
-    if config.folds > 0 {
-        let table = config.data_of_folds(progress)?;
-        check_same_inputs(&table.splits)?;
-        let (notes, format) = (table.notes.clone(), table.format.clone());
-        return Ok((TrialRows::Folds(Box::new(table)), notes, format));
-    }
-    let table = config.data(None, progress)?;
-    if table.data.valid.is_none() {
-        let problem = "trials are judged by validation rows, and there are none; give --valid a share, or --folds";
-        return Err(Error::setting("--valid", problem));
-    }
-    Ok((TrialRows::Split(Box::new(table.data)), table.notes, table.format))
-}
-
-impl TrialRows {
-    fn splits(&self) -> Vec<&Split> {
-        match self {
-            Self::Split(split) => vec![split],
-            Self::Folds(table) => table.splits.iter().collect(),
-        }
-    }
-}
-
-impl PreparedSweep {
-    /// Returns the networks of a trial, for so many epochs.
-    fn parts(&self, trial: usize, epochs: u32) -> Result<Vec<Part>> {
-        let Trial { number, config, .. } = &self.trials[trial];
-        let config = match epochs == config.told().epochs {
-            true => config.clone(),
-            false => config.for_epochs(epochs),
-        };
-        let rows = &self.rows[trial];
-        let several = matches!(**rows, TrialRows::Folds(_));
-        let part = |(fold, split): (usize, &Split)| {
-            let (own, place) = match several {
-                false => (config.clone(), vec![("trial", *number)]),
-                true => {
-                    let folder = config.out.join(FOLDS).join(fold.to_string());
-                    let own = config.of_fold(fold as u32, folder);
-                    (own, vec![("trial", *number), ("fold", fold)])
-                }
-            };
-            let (model, options) = (own.model(split)?, own.options(&split.train, None));
-            let text = config_text(&own, &options, &self.info)?;
-            let folder = own.out.clone();
-            let member = Member { model, data: split.clone(), options };
-            Ok(Part { folder, config: text, member, weights: None, place: PartPlace(place) })
-        };
-        rows.splits().into_iter().enumerate().map(part).collect()
-    }
-}
-
 /// Trains all trials, or goes on with them.
 fn run(sweep: &Sweep, out: &Path, talk: Verbosity, begins: bool) -> Result<Exit, Failure> {
     let interrupt = Interrupt::listen(talk.quiet)?;
-    let prepared = prepare(sweep, out, talk.quiet)?;
+    let prepared = prepare(sweep.trials(out)?, talk.quiet)?;
     interrupt.arm();
     let _lock = open_folder(sweep, out, begins)?;
     let mut console = if talk.quiet { Console::quiet() } else { Console::stderr() };
     prepared.format.iter().for_each(|text| console.say("table", text));
     let count = prepared.trials.len();
+    let text = format!(
+        "the first of {}; the others have other settings",
+        pluralize(count as u64, "trial")
+    );
     let mut shown =
-        introduce(&mut console, (&prepared.info, count), talk, prepared.warnings.clone())?;
+        introduce(&mut console, (&prepared.info, &text), talk, prepared.warnings.clone())?;
     let told = prepared.trials[0].config.told();
     let rounds = sweep.rounds(told.epochs);
     let judged = Judged { metric: told.stop_metric };
@@ -346,7 +190,7 @@ fn run(sweep: &Sweep, out: &Path, talk: Verbosity, begins: bool) -> Result<Exit,
         let of_round = match earlier.get(round) {
             Some(known) => known.clone(),
             None => {
-                let under = Round { prepared: &prepared, going: &going, epochs, last };
+                let under = Round { prepared: &prepared, going: &going, epochs, round, last };
                 let (end, of_round) =
                     under.train(&table, (&interrupt, talk), (console, shown.clone()))?;
                 console = end.console;
@@ -382,17 +226,27 @@ fn run(sweep: &Sweep, out: &Path, talk: Verbosity, begins: bool) -> Result<Exit,
         results.extend(ended);
         going = on;
     }
-    let settings: Vec<&TrialSettings> = prepared.trials.iter().map(|it| &it.settings).collect();
-    table.finish(&mut results, &settings)?;
-    let ranked = best_first(&results, judged);
-    let Some(best) = ranked.first().filter(|best| best.value.is_some()) else {
-        let problem =
-            format!("no trial came to an end with a value of {}: see sweep.csv", judged.metric);
-        return Err(Error::model_file(out, problem).into());
-    };
-    complete(&prepared, best.trial)?;
-    report(out, (&ranked, &settings), judged, (sweep, talk))?;
+    finish(out, (&prepared, &mut results), (&table, judged), (sweep, talk))?;
     Ok(Exit::Done)
+}
+
+/// Writes the results in their order, completes the best trial, and reports.
+fn finish(
+    out: &Path,
+    (prepared, results): (&PreparedSweep, &mut [TrialResult]),
+    (table, judged): (&SweepTable, Judged),
+    (sweep, talk): (&Sweep, Verbosity),
+) -> Result<()> {
+    let settings: Vec<&TrialSettings> = prepared.trials.iter().map(|it| &it.settings).collect();
+    table.finish(results, &settings)?;
+    let ranked = best_first(results, judged);
+    let Some(best) = ranked.first().filter(|best| best.value.is_some()) else {
+        let metric = judged.metric;
+        let problem = format!("no trial came to an end with a value of {metric}: see sweep.csv");
+        return Err(Error::model_file(out, problem));
+    };
+    let ready = complete(prepared, best.trial)?;
+    report(out, (&ranked, &settings), (judged, ready), (sweep, talk))
 }
 
 /// Makes the folder and records the sweep, or opens that of a sweep that goes on. Keeps other processes out.
@@ -432,113 +286,10 @@ fn halved(results: &[TrialResult], judged: Judged) -> (Vec<usize>, Vec<TrialResu
     (on, ranked[count..].iter().map(|it| (*it).clone()).collect())
 }
 
-/// Trials that are trained for the same epochs.
-struct Round<'a> {
-    prepared: &'a PreparedSweep,
-    going: &'a [usize],
-    epochs: u32,
-    last: bool,
-}
-
-impl Round<'_> {
-    /// Trains the trials. Returns the result of each, in their order.
-    fn train(
-        &self,
-        table: &SweepTable,
-        (interrupt, talk): (&Interrupt, Verbosity),
-        console: (Console, HashSet<String>),
-    ) -> Result<(PartsEnd, Vec<TrialResult>), Failure> {
-        let Self { prepared, going, epochs, last } = *self;
-        let config = &prepared.trials[0].config;
-        let own = going.iter().map(|&trial| prepared.parts(trial, self.epochs_of(trial)));
-        let by_trial: Vec<Vec<Part>> = own.collect::<Result<_>>()?;
-        if !matches!(*prepared.rows[0], TrialRows::Split(_)) {
-            self.write_configs(&by_trial)?;
-        }
-        let folders: Vec<Vec<PathBuf>> = by_trial
-            .iter()
-            .map(|parts| parts.iter().map(|it| it.folder.clone()).collect())
-            .collect();
-        let places: Vec<usize> =
-            by_trial.iter().enumerate().flat_map(|(at, parts)| vec![at; parts.len()]).collect();
-        let parts: Vec<Part> = by_trial.into_iter().flatten().collect();
-        // A trial's row is there as soon as its last network is trained.
-        let left: Vec<usize> = folders.iter().map(Vec::len).collect();
-        let left = Mutex::new(left);
-        let judged = table.judged();
-        let finished: HashSet<usize> =
-            (0..parts.len()).filter(|&it| parts[it].is_finished()).collect();
-        let ended = |part: usize| -> Result<()> {
-            let at = places[part];
-            let mut left = left.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            left[at] -= 1;
-            if left[at] == 0 && last {
-                let result = TrialResult::read(going[at], &folders[at], (epochs, judged))?;
-                table.append(&result, &prepared.trials[going[at]].settings)?;
-            }
-            Ok(())
-        };
-        finished.iter().try_for_each(|&part| ended(part))?;
-        let settings = PartsSettings {
-            word: "trial",
-            on_end: &ended,
-            device: &config.device,
-            checkpoints: config.checkpoints,
-            interrupt,
-            talk,
-        };
-        let mut end = train_parts(&parts, &settings, console)?;
-        for (part, failure) in &end.failed {
-            end.console.warn(&format!("{}: {failure}", parts[*part].place.text()));
-        }
-        if end.stopped {
-            return Ok((end, Vec::new()));
-        }
-        let failures: HashMap<usize, String> =
-            end.failed.iter().map(|(part, failure)| (places[*part], failure.to_string())).collect();
-        let result = |at: usize| match failures.get(&at) {
-            Some(problem) => Ok(TrialResult::failed(going[at], epochs, problem)),
-            None => TrialResult::read(going[at], &folders[at], (epochs, judged)),
-        };
-        let results = (0..going.len()).map(result).collect::<Result<Vec<_>>>()?;
-        if last {
-            for result in results.iter().filter(|it| it.problem.is_some()) {
-                table.append(result, &prepared.trials[result.trial].settings)?;
-            }
-        }
-        Ok((end, results))
-    }
-
-    /// Returns the epochs of a trial in this round; the last round has all of its own.
-    fn epochs_of(&self, trial: usize) -> u32 {
-        let all = self.prepared.trials[trial].config.told().epochs;
-        if self.last { all } else { self.epochs.min(all) }
-    }
-
-    /// Writes the settings of trials that have a network for each fold.
-    fn write_configs(&self, by_trial: &[Vec<Part>]) -> Result<()> {
-        for (&trial, parts) in self.going.iter().zip(by_trial) {
-            let config = &self.prepared.trials[trial].config;
-            let options = &parts[0].member.options;
-            let options = crate::train::TrainOptions {
-                seed: config.told().seed,
-                epochs: config.told().epochs,
-                schedule_epochs: config.told().schedule_epochs,
-                ..options.clone()
-            };
-            let text = config_text(config, &options, &self.prepared.info)?;
-            let folder = &config.out;
-            fs::create_dir_all(folder).map_err(|source| Error::file("create", folder, source))?;
-            write_file(folder.join(CONFIG), text.as_bytes())?;
-        }
-        Ok(())
-    }
-}
-
 /// Writes the files of the best trial that the others lack: predictions of validation rows, the digest of training rows, and with
-/// folds the ensemble.
-fn complete(prepared: &PreparedSweep, best: usize) -> Result<()> {
-    let Trial { config, .. } = &prepared.trials[best];
+/// folds the ensemble. Returns false if the networks of its folds cannot be an ensemble.
+fn complete(prepared: &PreparedSweep, best: usize) -> Result<bool> {
+    let SweepTrial { config, .. } = &prepared.trials[best];
     let parts = prepared.parts(best, config.told().epochs)?;
     let read = parts.iter().map(|part| TrainedPart::read(&part.folder));
     let trained: Vec<TrainedPart> = read.collect::<Result<_>>()?;
@@ -548,21 +299,24 @@ fn complete(prepared: &PreparedSweep, best: usize) -> Result<()> {
             let trainer = Trainer::new(model, split, options, &config.device)?;
             let judge = Judge::new(&trainer, split, options);
             judge.write_digest(&config.out)?;
-            judge.write_validation(&(&trained[0].trained).into(), &config.out)
+            judge.write_validation(&(&trained[0].trained).into(), &config.out)?;
+            Ok(true)
         }
+        TrialRows::Folds(table) if check_same_inputs(&table.splits).is_err() => Ok(false),
         TrialRows::Folds(table) => {
             let (trained, info) = (&trained[..], &prepared.info);
             let folds = TrainedFolds { table, parts: &parts, info, trained, config };
             let kept = Kept { ensemble: folds.ensemble()?, refit: None, seconds: 0.0 };
             let talk = Verbosity { json: false, quiet: true };
-            folds.finish(&config.out, &kept, talk, &mut Console::quiet())
+            folds.finish(&config.out, &kept, talk, &mut Console::quiet())?;
+            Ok(true)
         }
     }
 }
 
 /// The last event.
 #[derive(Serialize)]
-struct Finished<'a> {
+struct SweepFinished<'a> {
     event: &'static str,
     run: String,
     trials: usize,
@@ -575,14 +329,14 @@ struct Finished<'a> {
 fn report(
     out: &Path,
     (ranked, settings): (&[&TrialResult], &[&TrialSettings]),
-    judged: Judged,
+    (judged, ready): (Judged, bool),
     (sweep, talk): (&Sweep, Verbosity),
 ) -> Result<()> {
     let best = ranked[0];
     let folder = out.join(TRIALS).join(best.trial.to_string());
     if talk.json {
         let own = settings[best.trial].iter().map(|(key, text)| (key.as_str(), text.as_str()));
-        let line = Finished {
+        let line = SweepFinished {
             event: "finished",
             run: folder.display().to_string(),
             trials: ranked.len(),
@@ -595,13 +349,17 @@ fn report(
     if talk.quiet {
         return Ok(());
     }
-    let mut out_lines = Output::new();
-    for line in super::sweep_results::best_table(ranked, (settings, &sweep.space), judged) {
-        out_lines.line(&line)?;
+    let mut lines = Output::new();
+    for line in best_table(ranked, (settings, &sweep.space), judged) {
+        lines.line(&line)?;
     }
-    out_lines
-        .line(&format!("the best one is ready to use: {}; to train it again:", folder.display()))?;
-    out_lines
-        .line(&format!("  wgrad train --config {} --out OTHER", quoted(&folder.join(CONFIG))))?;
-    report_warnings(&mut Console::stderr(), talk, Vec::new())
+    let (text, refit) = match ready {
+        true => ("is ready to use", ""),
+        // Columns become other inputs in each fold.
+        false => ("has a network for each fold, which cannot be one ensemble", " --refit"),
+    };
+    lines.line(&format!("the best one {text}: {}; to train it again:", folder.display()))?;
+    let config = quoted(&folder.join(CONFIG));
+    lines.line(&format!("  wgrad train --config {config}{refit} --out OTHER"))?;
+    lines.end()
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::parts::TrainedPart;
 use super::summary::mean_and_std;
-use super::sweep_space::{Dimension, TrialSettings};
+use super::sweep_space::{SearchDimension, TrialSettings};
 use crate::error::{Error, Result};
 use crate::files::write_file;
 use crate::shape::number;
@@ -41,6 +41,8 @@ pub(super) struct TrialResult {
     pub(super) epoch: Option<f64>,
     /// Epochs that the trial was given.
     pub(super) epochs: u32,
+    /// Round of successive halving after which the trial ended, from 0.
+    pub(super) round: usize,
     pub(super) seconds: f64,
     /// Why it could not be trained.
     pub(super) problem: Option<String>,
@@ -51,7 +53,7 @@ impl TrialResult {
     pub(super) fn read(
         trial: usize,
         folders: &[PathBuf],
-        (epochs, judged): (u32, Judged),
+        (epochs, round, judged): (u32, usize, Judged),
     ) -> Result<Self> {
         let parts: Vec<TrainedPart> =
             folders.iter().map(|it| TrainedPart::read(it)).collect::<Result<_>>()?;
@@ -65,19 +67,20 @@ impl TrialResult {
             std: value.and_then(|it| it.1),
             epoch: values("epoch").map(|it| mean_and_std(&it).0),
             epochs,
+            round,
             seconds: values("seconds").map_or(0.0, |it| it.iter().sum()),
             problem: None,
         })
     }
 
     /// Returns the result of a trial that could not be trained.
-    pub(super) fn failed(trial: usize, epochs: u32, problem: &str) -> Self {
+    pub(super) fn failed(trial: usize, (epochs, round): (u32, usize), problem: &str) -> Self {
         let problem = Some(problem.to_string());
-        Self { trial, value: None, std: None, epoch: None, epochs, seconds: 0.0, problem }
+        Self { trial, value: None, std: None, epoch: None, epochs, round, seconds: 0.0, problem }
     }
 }
 
-/// Returns the results in their order, the best first: those with more epochs before others, and those without a value last.
+/// Returns the results in their order, the best first: those of later rounds before others, and those without a value last.
 pub(super) fn best_first(results: &[TrialResult], judged: Judged) -> Vec<&TrialResult> {
     let mut ranked: Vec<&TrialResult> = results.iter().collect();
     let sign = if judged.metric.higher_is_better() { -1.0 } else { 1.0 };
@@ -86,7 +89,7 @@ pub(super) fn best_first(results: &[TrialResult], judged: Judged) -> Vec<&TrialR
     };
     ranked.sort_by(|a, b| {
         (a.value.is_none().cmp(&b.value.is_none()))
-            .then(b.epochs.cmp(&a.epochs))
+            .then(b.round.cmp(&a.round))
             .then(place(a).total_cmp(&place(b)))
             .then(a.trial.cmp(&b.trial))
     });
@@ -103,7 +106,7 @@ pub(super) struct SweepTable {
 
 impl SweepTable {
     /// Begins the table; rows of trials that were finished before follow as they are found again.
-    pub(super) fn begin(folder: &Path, space: &[Dimension], judged: Judged) -> Result<Self> {
+    pub(super) fn begin(folder: &Path, space: &[SearchDimension], judged: Judged) -> Result<Self> {
         let path = folder.join(RESULTS);
         let keys: Vec<String> = space.iter().map(|it| cell(&it.key)).collect();
         let header = format!(
@@ -174,7 +177,7 @@ fn cell(text: &str) -> String {
 /// Returns the lines of a table of the best trials.
 pub(super) fn best_table(
     ranked: &[&TrialResult],
-    (settings, space): (&[&TrialSettings], &[Dimension]),
+    (settings, space): (&[&TrialSettings], &[SearchDimension]),
     judged: Judged,
 ) -> Vec<String> {
     let several = ranked.iter().any(|it| it.std.is_some());
@@ -202,22 +205,22 @@ pub(super) fn best_table(
 mod tests {
     use super::*;
 
-    fn result(trial: usize, value: Option<f64>, epochs: u32) -> TrialResult {
-        TrialResult { value, ..TrialResult::failed(trial, epochs, "") }
+    fn result(trial: usize, value: Option<f64>, round: usize) -> TrialResult {
+        TrialResult { value, ..TrialResult::failed(trial, (9, round), "") }
     }
 
     #[test]
     fn the_best_come_first_whichever_way_the_metric_goes() {
         let results = [
-            result(0, Some(0.5), 9),
-            result(1, None, 9),
-            result(2, Some(0.2), 9),
-            result(3, Some(0.1), 3),
+            result(0, Some(0.5), 1),
+            result(1, None, 1),
+            result(2, Some(0.2), 1),
+            result(3, Some(0.1), 0),
         ];
         let order = |metric| -> Vec<usize> {
             best_first(&results, Judged { metric }).iter().map(|it| it.trial).collect()
         };
-        // Fewer epochs say less.
+        // Trials that ended earlier had fewer epochs.
         assert_eq!(order(Metric::Loss), [2, 0, 3, 1]);
         assert_eq!(order(Metric::Accuracy), [0, 2, 3, 1]);
     }
@@ -225,7 +228,7 @@ mod tests {
     #[test]
     fn rows_are_quoted() {
         let settings = vec![("hidden".to_string(), "64,8".to_string())];
-        let told = row(&result(3, Some(0.25), 9), &settings);
+        let told = row(&result(3, Some(0.25), 0), &settings);
         assert_eq!(told, "3,\"64,8\",0.25,,,9,0.000,\n");
     }
 }

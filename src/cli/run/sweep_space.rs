@@ -31,13 +31,15 @@ const REFUSED: [&str; 16] = [
     "stop-metric",
 ];
 /// Options whose value is a list already, so that a plain list is one value.
-const LISTS: [&str; 9] =
-    ["hidden", "features", "ignore", "columns", "missing", "metrics", "layers", "groups", "freeze"];
+const LISTS: [&str; 10] = [
+    "hidden", "features", "ignore", "columns", "missing", "metrics", "layers", "groups", "freeze",
+    "no-decay",
+];
 
 /// Values that an option may have.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Range {
+pub(super) enum SearchRange {
     /// Equally likely by its logarithm.
     Log(f64, f64),
     /// Equally likely.
@@ -50,9 +52,9 @@ pub(super) enum Range {
 
 /// An option and its values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Dimension {
+pub(super) struct SearchDimension {
     pub(super) key: String,
-    pub(super) range: Range,
+    pub(super) range: SearchRange,
     /// Number of values of a range in a grid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) points: Option<usize>,
@@ -62,7 +64,7 @@ pub(super) struct Dimension {
 ///
 /// # Errors
 /// If a range is of an unknown kind or empty, or of an option that cannot be tried.
-pub(super) fn take_ranges(file: &mut toml::Table, shown: &str) -> Result<Vec<Dimension>> {
+pub(super) fn take_ranges(file: &mut toml::Table, shown: &str) -> Result<Vec<SearchDimension>> {
     let keys: Vec<String> = file.keys().cloned().collect();
     let mut ranges = Vec::new();
     for key in keys {
@@ -81,9 +83,9 @@ pub(super) fn take_ranges(file: &mut toml::Table, shown: &str) -> Result<Vec<Dim
 }
 
 /// Returns the range of an option; `None` for one value.
-fn dimension(key: &str, value: &toml::Value, place: &str) -> Result<Option<Dimension>> {
+fn dimension(key: &str, value: &toml::Value, place: &str) -> Result<Option<SearchDimension>> {
     let refuse = |problem: String| Err(Error::setting(place, problem));
-    let of = |range, points| Ok(Some(Dimension { key: key.to_string(), range, points }));
+    let of = |range, points| Ok(Some(SearchDimension { key: key.to_string(), range, points }));
     match value {
         toml::Value::Array(values) => {
             let nested = values.iter().any(toml::Value::is_array);
@@ -124,7 +126,7 @@ fn dimension(key: &str, value: &toml::Value, place: &str) -> Result<Option<Dimen
 
 const KINDS: &str = "a range is { log = [low, high] }, { linear = [low, high] }, { integer = [low, high] } or { list = [values] }";
 
-fn range(kind: &str, low: &toml::Value, high: &toml::Value, place: &str) -> Result<Range> {
+fn range(kind: &str, low: &toml::Value, high: &toml::Value, place: &str) -> Result<SearchRange> {
     let refuse = |problem: String| Err(Error::setting(place, problem));
     if kind == "integer" {
         let (Some(low), Some(high)) = (low.as_integer(), high.as_integer()) else {
@@ -134,7 +136,7 @@ fn range(kind: &str, low: &toml::Value, high: &toml::Value, place: &str) -> Resu
         if !few {
             return refuse(format!("{low} to {high} is no range of whole numbers"));
         }
-        return Ok(Range::Integer(low, high));
+        return Ok(SearchRange::Integer(low, high));
     }
     let number = |value: &toml::Value| value.as_float().or(value.as_integer().map(|it| it as f64));
     let ends = number(low).zip(number(high)).filter(|(low, high)| low.is_finite() && low < high);
@@ -143,16 +145,16 @@ fn range(kind: &str, low: &toml::Value, high: &toml::Value, place: &str) -> Resu
     };
     match kind {
         "log" if low <= 0.0 => refuse(format!("log takes numbers above 0, and {low} is none")),
-        "log" => Ok(Range::Log(low, high)),
-        "linear" => Ok(Range::Linear(low, high)),
+        "log" => Ok(SearchRange::Log(low, high)),
+        "linear" => Ok(SearchRange::Linear(low, high)),
         _ => refuse(KINDS.to_string()),
     }
 }
 
-fn list(values: &[toml::Value], place: &str) -> Result<Range> {
+fn list(values: &[toml::Value], place: &str) -> Result<SearchRange> {
     let texts: Option<Vec<String>> = values.iter().map(text_of).collect();
     match texts {
-        Some(texts) if !texts.is_empty() => Ok(Range::List(texts)),
+        Some(texts) if !texts.is_empty() => Ok(SearchRange::List(texts)),
         Some(_) => Err(Error::setting(place, "an empty list; give values to try")),
         None => Err(Error::setting(place, "values of a list are texts, numbers or lists of these")),
     }
@@ -164,7 +166,7 @@ fn rounded(value: f64) -> String {
     value.to_string()
 }
 
-impl Range {
+impl SearchRange {
     /// Draws a value.
     fn draw(&self, random: &mut Random) -> String {
         match self {
@@ -213,7 +215,11 @@ impl Range {
 pub(super) type TrialSettings = Vec<(String, String)>;
 
 /// Draws the settings of some trials. Trial 7 has the same ones, however many there are.
-pub(super) fn random_trials(space: &[Dimension], trials: u32, seed: Seed) -> Vec<TrialSettings> {
+pub(super) fn random_trials(
+    space: &[SearchDimension],
+    trials: u32,
+    seed: Seed,
+) -> Vec<TrialSettings> {
     let trial = |trial: u32| {
         let mut random = seed.stream(Purpose::Trial(trial));
         space.iter().map(|it| (it.key.clone(), it.range.draw(&mut random))).collect()
@@ -225,9 +231,9 @@ pub(super) fn random_trials(space: &[Dimension], trials: u32, seed: Seed) -> Vec
 ///
 /// # Errors
 /// If a range does not say how many values it has, or there are too many combinations.
-pub(super) fn grid_trials(space: &[Dimension]) -> Result<Vec<TrialSettings>> {
+pub(super) fn grid_trials(space: &[SearchDimension]) -> Result<Vec<TrialSettings>> {
     let mut trials: Vec<TrialSettings> = vec![Vec::new()];
-    for Dimension { key, range, points } in space {
+    for SearchDimension { key, range, points } in space {
         let Some(values) = range.grid(*points) else {
             let problem = "a grid needs the number of values of this range, such as { log = [0.001, 0.1], points = 5 }, or a list";
             return Err(Error::setting(key, problem));
@@ -252,7 +258,7 @@ pub(super) fn grid_trials(space: &[Dimension]) -> Result<Vec<TrialSettings>> {
 mod tests {
     use super::*;
 
-    fn ranges(text: &str) -> Result<(Vec<Dimension>, toml::Table)> {
+    fn ranges(text: &str) -> Result<(Vec<SearchDimension>, toml::Table)> {
         let mut table = text.parse().unwrap();
         Ok((take_ranges(&mut table, "s.toml")?, table))
     }
@@ -265,10 +271,13 @@ mod tests {
         let keys: Vec<&str> = space.iter().map(|it| it.key.as_str()).collect();
         assert_eq!(keys, ["batch-size", "dropout", "lr", "momentum"]);
         assert_eq!(rest.keys().collect::<Vec<_>>(), ["epochs", "hidden"]);
-        assert_eq!(space[2].range, Range::Log(1e-4, 0.1));
-        assert_eq!((space[3].range.clone(), space[3].points), (Range::Linear(0.0, 0.9), Some(4)));
+        assert_eq!(space[2].range, SearchRange::Log(1e-4, 0.1));
+        assert_eq!(
+            (space[3].range.clone(), space[3].points),
+            (SearchRange::Linear(0.0, 0.9), Some(4))
+        );
         let (space, _) = ranges("hidden = [[8], [16, 8]]").unwrap();
-        assert_eq!(space[0].range, Range::List(vec!["8".into(), "16,8".into()]));
+        assert_eq!(space[0].range, SearchRange::List(vec!["8".into(), "16,8".into()]));
     }
 
     #[test]
