@@ -91,7 +91,6 @@ pub(super) fn parts(days: f64) -> [f64; 8] {
 
 /// Returns days since 1970-01-01 that have these parts, the first ones from the year 2000 on where no year is known; `None` for means of
 /// parts.
-#[cfg(feature = "cli")]
 pub(super) fn with_parts(known: [Option<f64>; 8]) -> Option<f64> {
     if let Some(days) = known[ELAPSED] {
         return Some(days);

@@ -12,9 +12,7 @@ use ::csv::StringRecord;
 use serde::{Deserialize, Serialize};
 
 use super::cell::{self, GapMarks, NotNumber, shown};
-#[cfg(feature = "cli")]
-use super::column::date_places;
-use super::column::{Column, ColumnEncoding, encode_row, index, places_of_texts};
+use super::column::{Column, ColumnEncoding, date_places, encode_row, index, places_of_texts};
 use super::date;
 use super::header::list;
 use super::schema::Schema;
@@ -203,6 +201,7 @@ impl Schema {
     }
 
     /// Returns the cells of a table that inputs came from; a text that training did not have is lost in them.
+    #[cfg(feature = "cli")]
     pub(crate) fn cells_of(&self, inputs: &[f64]) -> Vec<String> {
         if self.columns.is_empty() {
             return inputs.iter().map(f64::to_string).collect();
