@@ -29,7 +29,7 @@ pub(super) struct Judged {
     pub(super) metric: Metric,
 }
 
-/// What came of a trial.
+/// Result of a trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct TrialResult {
     pub(super) trial: usize,
