@@ -100,10 +100,12 @@ impl TrainPlan {
         whole
     }
 
-    /// Returns the plan without what may differ between members that train side by side: rows, and values to start from.
+    /// Returns the plan without what may differ between members that train side by side: rows, values to start from, and the
+    /// texts of formulas, which name settings that are step parameters.
     pub(crate) fn without_own_values(&self) -> Self {
         let mut plan = self.with_train_rows(1).with_eval_rows(1);
         plan.plan.starts.clear();
+        plan.plan.formulas.iter_mut().for_each(|formula| formula.text.clear());
         plan
     }
 
