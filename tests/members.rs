@@ -26,7 +26,7 @@ fn table(classes: u32) -> Dataset {
     Dataset::from_arrays(&x, 4, y).unwrap()
 }
 
-/// What a member comes out with: bits of its weights, figures, and why the device was taken.
+/// Outcome of a member: bits of its weights, figures, and why the device was taken.
 type Outcome = (Vec<u32>, String, String);
 
 fn trained(trainer: &mut Trainer) -> Result<Outcome> {

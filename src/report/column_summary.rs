@@ -51,10 +51,24 @@ fn of_column<'a>(column: &Column, cells: impl Iterator<Item = &'a [f64]>) -> Col
     let name = column.name.clone();
     let gaps = column.encoding.had_gaps();
     let is_gap = |cell: &[f64]| gaps && cell.last() == Some(&1.0);
-    // The input that holds a number, or the days of a date.
+    // The input that holds a number, or the days of a date; without these the last of its parts.
     let (kind, place) = match &column.encoding {
         ColumnEncoding::Number { .. } => ("number", 0),
-        ColumnEncoding::Date { .. } => ("date", column.width() - 1 - usize::from(gaps)),
+        ColumnEncoding::Date { .. } => match column.width().checked_sub(1 + usize::from(gaps)) {
+            Some(place) => ("date", place),
+            // A date of which no part is an input has nothing to show.
+            None => {
+                let (values, bars) = (String::new(), Vec::new());
+                return ColumnSummary {
+                    name,
+                    kind: "date",
+                    is_target: false,
+                    gaps: 0,
+                    values,
+                    bars,
+                };
+            }
+        },
         _ => return of_texts(name, "category", cells.map(|cell| column.cell_of(cell))),
     };
     let (mut numbers, mut without) = (Vec::new(), 0);
@@ -68,9 +82,12 @@ fn of_column<'a>(column: &Column, cells: impl Iterator<Item = &'a [f64]>) -> Col
         least = least.filter(|it| it[place] <= cell[place]).or(Some(cell));
         largest = largest.filter(|it| it[place] >= cell[place]).or(Some(cell));
     }
-    let text = |cell: &[f64]| match kind {
-        "date" => column.cell_of(cell),
-        _ => brief(cell[0]),
+    let part = column.inputs().get(place).map(|it| it[column.name.len()..].trim().to_string());
+    let text = |cell: &[f64]| match (kind, column.cell_of(cell), &part) {
+        ("date", whole, _) if !whole.is_empty() => whole,
+        // Parts alone are those of many dates.
+        ("date", _, Some(part)) => format!("{part} {}", brief(cell[place])),
+        _ => brief(cell[place]),
     };
     let values = match (least, largest) {
         (Some(least), Some(largest)) if least[place] < largest[place] => {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::data::{Dataset, Preprocessing, Split};
 use crate::device::{Device, MemberHandle, MemberHub, open_tuned};
-use crate::error::Result;
+use crate::error::{Result, caught};
 use crate::model::Sequential;
 use crate::plan::{Plan, TrainPlan};
 use crate::train::{DeviceKind, TrainOptions, Trainer};
@@ -150,7 +150,7 @@ fn groups(device: &dyn Device, members: &[Member]) -> Vec<MemberGroup> {
     let mut groups: Vec<(Option<(TrainPlan, Preprocessing)>, MemberGroup)> = Vec::new();
     for (index, Member { model, data, options }) in members.iter().enumerate() {
         let alone = MemberGroup { members: vec![index], plans: vec![], same: (true, true) };
-        let (plan, preparation) = match Trainer::planned(device, model, data, options) {
+        let (plan, preparation) = match caught(|| Trainer::planned(device, model, data, options)) {
             Ok((Some(plan), preparation)) => (plan, preparation),
             Ok((None, _)) | Err(_) => {
                 groups.push((None, alone));

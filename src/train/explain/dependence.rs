@@ -71,11 +71,15 @@ pub fn partial_dependence(
 
 /// Chooses different cells, as the inputs that they become.
 fn chosen_cells<'a>(column: &Column, cells: &[&'a [f64]]) -> Vec<&'a [f64]> {
-    // The input that orders the cells: the number itself, the days of a date.
+    // The input that orders the cells: the number itself, the days of a date, else the last of its parts.
     let gaps = column.encoding.had_gaps();
     let order = match &column.encoding {
         ColumnEncoding::Number { .. } => 0,
-        ColumnEncoding::Date { .. } => column.width() - 1 - usize::from(gaps),
+        ColumnEncoding::Date { .. } => match column.width().checked_sub(1 + usize::from(gaps)) {
+            Some(place) => place,
+            // A date of which no part is an input changes nothing.
+            None => return Vec::new(),
+        },
         _ => return frequent_cells(column, cells),
     };
     let is_gap = |cell: &&[f64]| gaps && cell.last() == Some(&1.0);

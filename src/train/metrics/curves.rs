@@ -101,7 +101,7 @@ pub struct ConfidenceBin {
 }
 
 /// Returns bins of equal width by confidence, and the calibration error over them, see
-/// [`calibration_error`](super::classes::calibration_error).
+/// [`super::classes::calibration_error`].
 pub fn calibration_bins(rows: ClassRows<'_>, bins: usize) -> (Vec<ConfidenceBin>, Option<f64>) {
     let mut all = vec![ConfidenceBin::default(); bins];
     for ((truth, row), weight) in rows_of(rows.truth, rows.probabilities).zip(each(rows.weights)) {

@@ -138,12 +138,14 @@ impl Trainer {
         options: &TrainOptions,
         (device, reason): (Box<dyn Device>, &str),
     ) -> Result<Self> {
-        let begun = Instant::now();
-        let options = &options.with_keep(data.valid.as_ref().map_or(0, Dataset::rows));
-        let model = &with_input_tables(model, &data.train)?;
-        let room = MemoryPlanner { model, data, options, device: None };
-        room.check()?;
-        Self::on(device, reason.to_string(), room, begun)
+        caught(|| {
+            let begun = Instant::now();
+            let options = &options.with_keep(data.valid.as_ref().map_or(0, Dataset::rows));
+            let model = &with_input_tables(model, &data.train)?;
+            let room = MemoryPlanner { model, data, options, device: None };
+            room.check()?;
+            Self::on(device, reason.to_string(), room, begun)
+        })
     }
 
     /// Returns the plan of a run on an open device, and what becomes of the columns; no plan if its table would stream.
