@@ -265,7 +265,7 @@ pub struct SweepArgs {
     /// Number of trials [default: 20]
     #[arg(long, value_name = "COUNT", help_heading = "Search")]
     pub trials: Option<u32>,
-    /// random, grid or halving: how settings are chosen
+    /// random, grid or halving
     ///
     /// random draws them, grid takes all combinations, and halving draws them and goes on with the best third for three times the
     /// epochs, again and again until --epochs.

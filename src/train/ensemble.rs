@@ -138,6 +138,17 @@ impl Ensemble {
     }
 }
 
+/// Returns true if outputs of a network are numbers on the scale of its target.
+pub(super) fn is_scaled(network: &TrainedModel) -> bool {
+    let numbers =
+        matches!(network.preparation.schema.kind, TargetKind::Number | TargetKind::Numbers(_));
+    let unscaled = matches!(
+        network.criterion.loss,
+        Loss::Classes(ClassLoss::KlDivergence) | Loss::PoissonNll { .. }
+    );
+    numbers && !unscaled
+}
+
 /// Returns raw outputs `[rows, outputs]` with the scaling and the loss of a network that mean the mean of what the members' raw
 /// outputs mean.
 #[expect(clippy::cast_possible_truncation, reason = "raw outputs are f32")]

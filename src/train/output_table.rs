@@ -4,7 +4,7 @@
 //! Absent on purpose: how rows are parted.
 
 use super::TrainOptions;
-use super::ensemble::combined;
+use super::ensemble::{combined, is_scaled};
 use super::metrics::Metrics;
 use super::outputs::Predictions;
 use super::predict::TrainedModel;
@@ -34,9 +34,12 @@ impl OutputTable {
     /// # Errors
     /// If the columns of `data` are not the network's, or the device failed.
     pub fn put(&mut self, predictor: &Predictor, data: &Dataset, rows: &[u32]) -> Result<()> {
-        let outputs = predictor.outputs_for(data)?;
-        let members = std::slice::from_ref(predictor.trained());
-        let outputs = combined(&self.network, members, std::slice::from_ref(&outputs));
+        let mut outputs = predictor.outputs_for(data)?;
+        // Other outputs mean the same whatever the scaling of the target, and stay as they are.
+        if is_scaled(&self.network) {
+            let members = std::slice::from_ref(predictor.trained());
+            outputs = combined(&self.network, members, std::slice::from_ref(&outputs));
+        }
         for (own, &row) in outputs.chunks_exact(self.width).zip(rows) {
             self.outputs[row as usize * self.width..][..self.width].copy_from_slice(own);
         }
