@@ -225,7 +225,7 @@ pub struct CalibrationBin {
     pub confidence: f64,
     /// Share of rows that are right.
     pub accuracy: f64,
-    /// What the rows weigh.
+    /// Sum of the weights of the rows.
     pub weight: f64,
 }
 

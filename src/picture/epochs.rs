@@ -100,7 +100,7 @@ pub fn learning_rate(rates: &[(f64, f64)]) -> Picture {
 pub struct TrialPoint {
     /// Name of the run.
     pub name: String,
-    /// What was varied, such as the learning rate.
+    /// Setting that differs among the runs, such as the learning rate.
     pub setting: f64,
     /// The figure by which runs are compared.
     pub figure: f64,

@@ -25,7 +25,7 @@ pub(super) struct Captions {
     pub(super) about: String,
 }
 
-/// What a legend shows beside a text.
+/// Sign of a legend beside its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Key {
     Line(usize),

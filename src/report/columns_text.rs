@@ -1,4 +1,4 @@
-//! What becomes of each column and target, in words.
+//! Description of what becomes of each column and target.
 //!
 //! In: the preprocessing that a model keeps. Out: a name and a sentence for each.
 

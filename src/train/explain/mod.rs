@@ -1,4 +1,4 @@
-//! What a trained network makes of its columns.
+//! Explanations of a trained network by its columns.
 //!
 //! In: a [`Predictor`](super::Predictor), rows of a table. Out: the importance of columns, the mean prediction by a column's value, a map
 //! of an embedding's categories.
