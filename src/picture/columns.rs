@@ -348,7 +348,7 @@ pub fn network(inputs: usize, layers: &[LayerBox], outputs: &str) -> Picture {
         svg.text("soft", (centre + 160.0, y + 17.5), (TEXT, Anchor::Start), &text);
         y += 26.0;
     }
-    let label = fit(&format!("= {outputs}"), TEXT, WIDTH - 24.0);
+    let label = fit(&format!("= {outputs}"), TEXT, WIDTH - 150.0);
     svg.text("bold", (WIDTH / 2.0 - 60.0, y + 18.0), (TEXT, Anchor::Middle), &label);
     svg.finish("network", "Network", texts.about, y + 32.0)
 }

@@ -131,11 +131,12 @@ pub(super) fn coordinate(value: f64) -> String {
 /// Width of a text of this size, a little more than common fonts need.
 pub(super) fn text_width(text: &str, size: f64) -> f64 {
     let of = |c: char| match c {
-        'i' | 'j' | 'l' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' | ' ' => 0.3,
+        'i' | 'j' | 'l' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' | ' ' => 0.34,
         'f' | 'r' | 't' | 'I' | '(' | ')' | '[' | ']' | '-' | '/' => 0.4,
-        'm' | 'w' | 'M' | 'W' | '%' | '@' => 0.92,
+        'm' | 'w' | 'M' | 'W' | '%' | '@' => 0.98,
         'A'..='Z' => 0.71,
-        c if (c as u32) < 0x2e80 => 0.58,
+        '0'..='9' => 0.64,
+        c if (c as u32) < 0x2e80 => 0.63,
         _ => 1.05,
     };
     text.chars().map(of).sum::<f64>() * size

@@ -59,6 +59,9 @@ pub fn history_pictures(history: &HistoryTable, kept: Option<u32>) -> Vec<Pictur
 
 /// Title of a metric's picture: `Balanced accuracy`.
 fn title_of(metric: &str) -> String {
+    if let "mae" | "rmse" | "mape" | "r2" | "roc_auc" = metric {
+        return metric.to_uppercase().replace('_', " ");
+    }
     let mut letters = metric.chars();
     let first = letters.next().map(|first| first.to_uppercase().collect::<String>());
     format!("{}{}", first.unwrap_or_default(), letters.as_str().replace('_', " "))
