@@ -155,7 +155,7 @@ struct Place {
 /// The cells of a column, counted.
 #[derive(Clone, Debug)]
 pub(super) struct ColumnScan {
-    rule: Option<ColumnRule>,
+    rule: Option<Box<ColumnRule>>,
     declared: Option<DeclaredType>,
     pub(super) numbers: usize,
     pub(super) gaps: usize,
@@ -195,7 +195,7 @@ fn left_out(form: NoteForm, text: String) -> (Decision, Option<ColumnNote>) {
 impl ColumnScan {
     pub(super) fn new(rule: Option<&ColumnRule>, declared: Option<&DeclaredType>) -> Self {
         Self {
-            rule: rule.cloned(),
+            rule: rule.cloned().map(Box::new),
             declared: declared.cloned(),
             numbers: 0,
             gaps: 0,
@@ -221,7 +221,7 @@ impl ColumnScan {
 
     /// Returns the empty column of the same rule and type.
     pub(super) fn emptied(&self) -> Self {
-        Self::new(self.rule.as_ref(), self.declared.as_ref())
+        Self::new(self.rule.as_deref(), self.declared.as_ref())
     }
 
     /// Returns true if nothing but its cells says what the column holds.
@@ -243,7 +243,7 @@ impl ColumnScan {
 
     /// Returns the part that a trimmed cell has.
     pub(super) fn class(&self, cell: &str, marks: &GapMarks) -> CellClass {
-        if let Some(ColumnRule::Date(rule)) = &self.rule {
+        if let Some(ColumnRule::Date(rule)) = self.rule.as_deref() {
             return match date::parse(cell, rule.format.as_deref()) {
                 _ if marks.has(cell) => CellClass::Gap,
                 Some(_) => CellClass::Odd,
@@ -372,7 +372,7 @@ impl ColumnScan {
             self.push_number(value);
             return value;
         }
-        if matches!(self.rule, Some(ColumnRule::Date(_))) {
+        if matches!(self.rule.as_deref(), Some(ColumnRule::Date(_))) {
             return self.push_date(cell, line, marks);
         }
         let place = |bad| Some(Box::new(Place { line, text: cell.to_owned(), bad }));
@@ -437,7 +437,7 @@ impl ColumnScan {
             return f64::NAN;
         }
         self.texts += 1;
-        let format = match &self.rule {
+        let format = match self.rule.as_deref() {
             Some(ColumnRule::Date(rule)) => rule.format.as_deref(),
             _ => None,
         };
@@ -578,7 +578,7 @@ impl ColumnScan {
 
     /// Returns the kind that is asked for, unless that is numbers, which are decided as any others.
     fn ruled(&self) -> Option<Result<Decision, (u64, String)>> {
-        let rule = match self.rule.as_ref()? {
+        let rule = match self.rule.as_deref()? {
             ColumnRule::Category => CategoryRule::Auto,
             ColumnRule::OneHot => CategoryRule::OneHot,
             ColumnRule::Embedding(width) => CategoryRule::Embedding(*width),
