@@ -2,7 +2,7 @@
 //!
 //! The table names every option of every command, so that a new one has to be thought about.
 
-#![cfg(feature = "cli")]
+#![cfg(all(feature = "cli", feature = "pictures"))]
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails the test")]
 
 #[path = "common/place.rs"]
@@ -19,17 +19,24 @@ use wgrad::cli::Cli;
 const ALWAYS: &str = "\
     train: duplicates gaps weight-decay target ignore valid weight features columns task scale hidden init optimizer lr epochs batch-size seed loss reduction \
     clip-norm clip-value average schedule warmup freeze groups metrics shuffle device precision device-memory host-memory table-cache out \
-    checkpoint-every checkpoint-minutes config json quiet force layers help
+    checkpoint-every checkpoint-minutes config json quiet force layers help members folds split-seed no-report
     resume: stop-patience epochs device table checkpoint json quiet
-    evaluate: weights device json quiet
+    evaluate: weights device report json quiet
     predict: weights out device json quiet
     inspect: columns ignore missing one-hot min-count json
     info: json
+    plot: what out json quiet
+    report: out json quiet
+    find-lr: from to rates steps
+    sweep: search
     export: onnx weights force json quiet
     adapters: json
     cache: table-cache json
     verify: device json quiet
     bench: device workload network precision seconds profile predict no-verify json quiet";
+
+/// Commands that take the options of a training beside their own.
+const AS_TRAIN: [&str; 2] = ["find-lr", "sweep"];
 
 /// A command, an option, arguments with which it changes nothing, and what is said of that.
 const WITHOUT_EFFECT: &[(&str, &str, &str, &str)] = &[
@@ -120,6 +127,11 @@ const WITHOUT_EFFECT: &[(&str, &str, &str, &str)] = &[
         "n.csv --target y --keep-checkpoints 3 --checkpoint-every 0",
         "no checkpoints are written",
     ),
+    ("train", "fold", "n.csv --target y --fold 1", "belongs to --folds"),
+    ("train", "folds-repeats", "n.csv --target y --folds-repeats 2", "belongs to --folds"),
+    ("train", "refit", "n.csv --target y --refit", "belongs to --folds"),
+    ("train", "members", "n.csv --target y --members 2 --folds 3", "folds have a network each"),
+    ("sweep", "trials", "n.csv --target y --config s.toml --search grid --trials 3", "--trials"),
     ("resume", "schedule-epochs", "run --epochs 3 --schedule-epochs 9", "changes nothing"),
     ("resume", "stop-delta", "run --epochs 3 --stop-delta 0.1", "nothing is watched"),
     ("evaluate", "target", "run n.csv --target d.npy", "goes with an array"),
@@ -132,6 +144,15 @@ const WITHOUT_EFFECT: &[(&str, &str, &str, &str)] = &[
     ("predict", "header", "run d.npy --header no", "the file is no text"),
     ("predict", "sheet", "run n.csv --sheet s", "--sheet goes with an Excel workbook"),
     ("predict", "force", "run n.csv --force", "--out"),
+    ("predict", "spread", "run n.csv --spread", "one network alone has no spread"),
+    ("plot", "delimiter", "run --delimiter comma", "no table is given"),
+    ("plot", "decimal", "run d.npy --decimal comma", "the file is no text"),
+    ("plot", "header", "run --header no", "no table is given"),
+    ("plot", "sheet", "run n.csv --sheet s", "--sheet goes with an Excel workbook"),
+    ("report", "delimiter", "run d.npy --delimiter comma", "the file is no text"),
+    ("report", "decimal", "run --decimal comma", "no table is given"),
+    ("report", "header", "run d.npy --header no", "the file is no text"),
+    ("report", "sheet", "run --sheet s", "no table is given"),
     ("inspect", "delimiter", "d.npy --delimiter comma", "the file is no text"),
     ("inspect", "decimal", "d.npy --decimal comma", "the file is no text"),
     ("inspect", "header", "d.npy --header no", "the file is no text"),
@@ -145,6 +166,7 @@ const WITHOUT_EFFECT: &[(&str, &str, &str, &str)] = &[
     ("bench", "tune-ms", "--tune-ms 9", "all devices are the CPU"),
     ("bench", "tune-ms", "--tune off --tune-ms 9", "leave it out"),
     ("bench", "precision", "--predict --precision f16", "cannot be used with"),
+    ("bench", "members", "--members 1,2 --profile", "cannot be used with"),
 ];
 
 #[test]
@@ -155,10 +177,14 @@ fn every_option_is_in_the_table() {
         if name == "plan" || name == "vocabulary" {
             continue;
         }
+        let cli = Cli::command();
+        let train = cli.find_subcommand("train").unwrap();
+        let of_train: BTreeSet<&str> =
+            train.get_arguments().filter_map(clap::Arg::get_long).collect();
         let options: BTreeSet<&str> = command
             .get_arguments()
             .filter_map(clap::Arg::get_long)
-            .filter(|it| *it != "help")
+            .filter(|it| *it != "help" && !(AS_TRAIN.contains(&name) && of_train.contains(it)))
             .collect();
         let line = ALWAYS.lines().find_map(|line| line.trim().strip_prefix(&format!("{name}: ")));
         let always = line.unwrap_or_default().split_whitespace();
@@ -180,6 +206,7 @@ fn options_without_an_effect_are_refused_or_told() {
         format!("{},{},{}\n", i % 7, ["u", "v", "w"][i as usize % 3], ["p", "q"][i as usize % 2])
     });
     place.write("c.csv", &format!("a,b,y\n{texts}"));
+    place.write("s.toml", "lr = [0.1, 0.01]\n");
     let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (20, 3), }";
     let mut array = b"\x93NUMPY\x01\x00".to_vec();
     array.extend(118_u16.to_le_bytes());
@@ -193,7 +220,7 @@ fn options_without_an_effect_are_refused_or_told() {
             "train" if args.contains("--hidden") || args.contains("--layers") => {
                 " --epochs 1 --out r --force"
             }
-            "train" => " --hidden 2 --epochs 1 --out r --force",
+            "train" | "sweep" => " --hidden 2 --epochs 1 --out r --force",
             _ => "",
         };
         let output = place.run(&format!("{command} {args}{small}"));

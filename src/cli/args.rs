@@ -361,6 +361,24 @@ impl FormatArgs {
         let texts = [&self.delimiter, &self.decimal, &self.header, &self.sheet];
         table_format(texts.map(|it| it.as_deref()))
     }
+
+    /// Reads the arguments of a command whose table may be left out.
+    #[cfg(feature = "pictures")]
+    pub(super) fn read_for(&self, table: Option<&std::path::Path>) -> Result<TableFormat> {
+        let given = [
+            ("--delimiter", &self.delimiter),
+            ("--decimal", &self.decimal),
+            ("--header", &self.header),
+            ("--sheet", &self.sheet),
+        ];
+        match given.into_iter().find(|(_, value)| table.is_none() && value.is_some()) {
+            Some((option, _)) => {
+                let problem = "it says how TABLE is read, and no table is given; give one, or leave the option out";
+                Err(crate::error::Error::setting(option, problem))
+            }
+            None => self.read(),
+        }
+    }
 }
 
 /// `wgrad evaluate`

@@ -45,7 +45,7 @@ struct Plotted {
 
 pub(crate) fn plot(args: &PlotArgs) -> Result<Exit> {
     let wanted = wanted(args.what.as_deref())?;
-    let format = args.format.read()?;
+    let format = args.format.read_for(args.table.as_deref())?;
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
     let trained = open_run(&args.run, None, &mut console)?;
     let files = RunFiles::read(&args.run)?;

@@ -42,7 +42,7 @@ pub(crate) fn report(args: &ReportArgs) -> Result<Exit> {
         }
     };
     check_replaceable(&out, MARK, "--out")?;
-    let format = args.format.read()?;
+    let format = args.format.read_for(args.table.as_deref())?;
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
     let trained = open_run(&args.run, None, &mut console)?;
     let files = RunFiles::read(&args.run)?;
