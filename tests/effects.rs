@@ -20,7 +20,7 @@ const ALWAYS: &str = "\
     train: duplicates gaps weight-decay target ignore valid weight features columns task scale hidden init optimizer lr epochs batch-size seed loss reduction \
     clip-norm clip-value average schedule warmup freeze groups metrics shuffle device precision device-memory host-memory table-cache out \
     checkpoint-every checkpoint-minutes config json quiet force layers help members folds split-seed no-report
-    resume: stop-patience epochs device table checkpoint json quiet
+    resume: stop-patience epochs device table checkpoint no-report json quiet
     evaluate: weights device report json quiet
     predict: weights out device json quiet
     inspect: columns ignore missing one-hot min-count json
