@@ -26,7 +26,7 @@ const FORMAT: u32 = 1;
 const ENSEMBLE_FORMAT: u32 = 2;
 
 /// Value under the key.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct ModelHeader {
     format: u32,
     /// The version of this crate that wrote the file.
@@ -252,8 +252,9 @@ fn parse(text: &str) -> Result<Vec<NetworkHeader>, String> {
     let ModelFormat { format, version } = serde_json::from_str(text).map_err(damaged)?;
     match format {
         FORMAT => {
-            let header: ModelHeader = serde_json::from_str(text).map_err(damaged)?;
-            Ok(vec![header.network])
+            // Not as a whole: serde cannot read numbers as keys of maps inside a flattened part.
+            let network: NetworkHeader = serde_json::from_str(text).map_err(damaged)?;
+            Ok(vec![network])
         }
         ENSEMBLE_FORMAT => {
             let header: EnsembleHeader = serde_json::from_str(text).map_err(damaged)?;
