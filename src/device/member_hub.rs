@@ -12,10 +12,11 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::{Device, DeviceInfo, Values};
+use super::{Device, DeviceInfo, MemberDevice, Values, write_starts};
 use crate::checksum::Checksum;
 use crate::error::{Error, Result};
-use crate::plan::{InitialValues, Phase, Plan, Slot, StepParams};
+use crate::plan::{Phase, Plan, Slot, StepParams};
+use crate::shape::narrow;
 
 /// A call that waits for the other members.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,13 +44,9 @@ impl Request {
         }
     }
 
-    /// Returns whether two requests can be served together.
+    /// Returns whether a request can be served with another one of the same place: steps in any number, reads of the same.
     fn goes_with(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Run { phase: one, .. }, Self::Run { phase: other, .. }) => one == other,
-            (Self::Read { .. }, Self::Read { .. }) => self == other,
-            _ => false,
-        }
+        matches!(self, Self::Run { .. }) || self == other
     }
 }
 
@@ -101,29 +98,23 @@ impl MemberHub {
     /// Loads a plan for so many members. Returns their handles, in order.
     ///
     /// # Errors
-    /// If the plan is too large for the device so many times, or the driver fails; then with the device.
+    /// If the plan is too large for the device so many times, or the driver fails.
     pub(crate) fn load(
-        mut device: Box<dyn Device>,
+        device: Box<dyn Device>,
         plan: &Plan,
         members: u32,
-    ) -> Result<Vec<MemberHandle>, (Error, Box<dyn Device>)> {
-        let loaded = match device.members() {
-            Some(many) => many.load_members(plan, members),
-            None => Err(refused(device.info())),
-        };
-        if let Err(error) = loaded {
-            return Err((error, device));
-        }
+    ) -> Result<Vec<MemberHandle>> {
         let info = device.info().clone();
         let each = || MemberState { lives: true, ..MemberState::default() };
-        let state = HubState {
+        let mut state = HubState {
             device,
             plan: plan.clone(),
             members: (0..members).map(|_| each()).collect(),
             openings: 0,
-            loaded: true,
+            loaded: false,
             shared: HashMap::new(),
         };
+        state.load()?;
         let hub = Arc::new(Self { state: Mutex::new(state), changed: Condvar::new(), info });
         let handle = |member| MemberHandle { hub: Arc::clone(&hub), member, openings: 0 };
         Ok((0..members).map(handle).collect())
@@ -139,35 +130,47 @@ impl MemberHub {
     }
 }
 
-/// The error of a device that has no members.
-fn refused(info: &DeviceInfo) -> Error {
-    let problem = "it runs one network at a time".to_string();
-    Error::Device { adapter: info.name.clone(), problem }
-}
-
 impl HubState {
-    /// Serves requests, once every member that lives has one.
-    fn serve(&mut self) {
-        let mut living = self.members.iter().filter(|member| member.lives).peekable();
-        if living.peek().is_none() || living.any(|member| member.request.is_none()) {
-            return;
+    /// Returns the device as one for several members.
+    fn many(&mut self) -> Result<&mut dyn MemberDevice> {
+        // Asked first, since a device that is returned stays borrowed.
+        if self.device.members().is_none() {
+            let problem = "it runs one network at a time".to_string();
+            return Err(Error::Device { adapter: self.device.info().name.clone(), problem });
         }
-        // The members that are furthest behind, and all that ask for the same.
-        let place = |member: &MemberState| Some((member.rounds, member.request?.place()));
-        let behind = self.members.iter().filter(|it| it.lives).filter_map(place).min();
-        let chosen: Vec<usize> = (0..self.members.len())
-            .filter(|&at| self.members[at].lives && place(&self.members[at]) == behind)
-            .collect();
-        let requests: Vec<(u32, Request)> = chosen
-            .iter()
-            .filter_map(|&at| Some((u32::try_from(at).ok()?, self.members[at].request?)))
-            .collect();
-        let Some(&(_, first)) = requests.first() else { return };
-        let together: Vec<_> = requests.into_iter().filter(|it| it.1.goes_with(&first)).collect();
+        Ok(self.device.members().expect("it has members"))
+    }
+
+    /// Loads the plan for all members, unless it is loaded.
+    fn load(&mut self) -> Result<()> {
+        if self.loaded {
+            return Ok(());
+        }
+        let (plan, members) = (self.plan.clone(), self.members.len());
+        self.many()?.load_members(&plan, narrow(members))?;
+        self.loaded = true;
+        self.shared.clear();
+        Ok(())
+    }
+
+    /// Serves one group of requests, once every member that lives has a request. Returns whether any was served.
+    fn serve(&mut self) -> bool {
+        let mut waiting = Vec::new();
+        for (member, state) in (0..).zip(&self.members).filter(|(_, state)| state.lives) {
+            let Some(request) = state.request else { return false };
+            waiting.push(((state.rounds, request.place()), member, request));
+        }
+        // The members that are furthest behind, and all of these that ask for the same.
+        let Some(behind) = waiting.iter().map(|it| it.0).min() else { return false };
+        waiting.retain(|it| it.0 == behind);
+        let first = waiting[0].2;
+        waiting.retain(|it| it.2.goes_with(&first));
+        let together: Vec<(u32, Request)> = waiting.into_iter().map(|it| (it.1, it.2)).collect();
         match first {
             Request::Run { phase, .. } => self.run(phase, &together),
             Request::Read { slot, len } => self.read(slot, len, &together),
         }
+        true
     }
 
     /// Runs as many steps as all of these members ask for.
@@ -179,11 +182,7 @@ impl HubState {
         let steps: Vec<(u32, u32, u32)> = steps.collect();
         let count = steps.iter().map(|it| it.2).min().unwrap_or(0);
         let of: Vec<(u32, u32)> = steps.iter().map(|it| (it.0, it.1)).collect();
-        let info = self.device.info().clone();
-        let ran = match self.device.members() {
-            Some(many) => many.run_members(phase, &of, count),
-            None => Err(refused(&info)),
-        };
+        let ran = self.many().and_then(|many| many.run_members(phase, &of, count));
         for (member, first, wanted) in steps {
             let state = &mut self.members[member as usize];
             // A member that asked for more steps goes on with the rest.
@@ -195,7 +194,7 @@ impl HubState {
             state.request = None;
             state.answer = Some(match &ran {
                 Ok(()) => Ok(Vec::new()),
-                Err(error) => Err(again(error, &info)),
+                Err(error) => Err(again(error, self.device.info())),
             });
         }
     }
@@ -203,18 +202,14 @@ impl HubState {
     /// Reads a slot of these members.
     fn read(&mut self, slot: Slot, len: usize, together: &[(u32, Request)]) {
         let members: Vec<u32> = together.iter().map(|(member, _)| *member).collect();
-        let info = self.device.info().clone();
-        let read = match self.device.members() {
-            Some(many) => many.read_members(&members, slot, len),
-            None => Err(refused(&info)),
-        };
+        let read = self.many().and_then(|many| many.read_members(&members, slot, len));
         let mut values = read.map(Vec::into_iter);
         for member in members {
             let state = &mut self.members[member as usize];
             state.request = None;
             state.answer = Some(match &mut values {
-                Ok(values) => values.next().ok_or_else(|| refused(&info)),
-                Err(error) => Err(again(error, &info)),
+                Ok(values) => Ok(values.next().expect("the device returns values of each member")),
+                Err(error) => Err(again(error, self.device.info())),
             });
         }
     }
@@ -234,7 +229,7 @@ fn again(error: &Error, info: &DeviceInfo) -> Error {
 }
 
 impl MemberHandle {
-    /// Returns the hub, if this is its last handle.
+    /// Returns the hub, whose device can be had back once all handles are gone.
     pub(crate) fn hub(&self) -> Arc<MemberHub> {
         Arc::clone(&self.hub)
     }
@@ -268,11 +263,7 @@ impl MemberHandle {
         member.trained = trains;
         member.request = Some(request);
         loop {
-            // Each call serves one group; members that still have requests may form the next one.
-            let before = state.members.iter().filter(|it| it.request.is_some()).count();
-            state.serve();
-            let after = state.members.iter().filter(|it| it.request.is_some()).count();
-            if after != before {
+            if state.serve() {
                 self.hub.changed.notify_all();
             }
             if let Some(answer) = state.members[at].answer.take() {
@@ -300,30 +291,9 @@ impl Device for MemberHandle {
     }
 
     fn load(&mut self, plan: &Plan) -> Result<()> {
-        self.with(|state, _| {
-            if state.loaded {
-                return Ok(());
-            }
-            let members = u32::try_from(state.members.len()).unwrap_or(u32::MAX);
-            let info = state.device.info().clone();
-            let many = state.device.members().ok_or_else(|| refused(&info))?;
-            // The hub's plan has room for the rows of every member.
-            many.load_members(&state.plan, members)?;
-            state.loaded = true;
-            state.shared.clear();
-            Ok(())
-        })?;
-        // Factors of groups may be the member's own.
-        for (slot, start) in plan.starts() {
-            match start {
-                InitialValues::Floats(values) => {
-                    let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
-                    self.write(*slot, 0, Values::F32(&values))?;
-                }
-                InitialValues::Indices(values) => self.write(*slot, 0, Values::U32(values))?,
-            }
-        }
-        Ok(())
+        // The hub's plan has room for the rows of every member; values to start from are the member's own.
+        self.with(|state, _| state.load())?;
+        write_starts(self, plan)
     }
 
     fn write(&mut self, slot: Slot, first: usize, values: Values<'_>) -> Result<()> {
@@ -343,18 +313,12 @@ impl Device for MemberHandle {
                     }
                 }
             }
-            let info = state.device.info().clone();
-            let many = state.device.members().ok_or_else(|| refused(&info))?;
-            many.write_member(member, slot, first, values)
+            state.many()?.write_member(member, slot, first, values)
         })
     }
 
     fn write_steps(&mut self, phase: Phase, rows: &[StepParams]) -> Result<()> {
-        self.with(|state, member| {
-            let info = state.device.info().clone();
-            let many = state.device.members().ok_or_else(|| refused(&info))?;
-            many.write_member_steps(member, phase, rows)
-        })
+        self.with(|state, member| state.many()?.write_member_steps(member, phase, rows))
     }
 
     fn steps_per_submission(&self, phase: Phase) -> u32 {
@@ -370,11 +334,7 @@ impl Device for MemberHandle {
     }
 
     fn take_losses(&mut self, wait: bool) -> Result<Vec<f32>> {
-        self.with(|state, member| {
-            let info = state.device.info().clone();
-            let many = state.device.members().ok_or_else(|| refused(&info))?;
-            many.take_member_losses(member, wait)
-        })
+        self.with(|state, member| state.many()?.take_member_losses(member, wait))
     }
 
     fn read(&mut self, slot: Slot, len: usize) -> Result<Vec<f32>> {

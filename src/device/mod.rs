@@ -25,7 +25,7 @@ pub use tuning::{Tune, Tuning};
 pub use utilization::Usage;
 
 use crate::error::Result;
-use crate::plan::{Phase, Plan, Slot, StepParams};
+use crate::plan::{InitialValues, Phase, Plan, Slot, StepParams};
 
 /// Values for a slot, of the slot's kind.
 #[derive(Clone, Copy, Debug)]
@@ -198,13 +198,31 @@ pub trait Device: Send {
     }
 }
 
+/// Writes the values that slots of a plan start with, rounded to single precision.
+///
+/// # Errors
+/// As [`Device::write`].
+fn write_starts(device: &mut dyn Device, plan: &Plan) -> Result<()> {
+    for (slot, start) in plan.starts() {
+        match start {
+            InitialValues::Floats(values) => {
+                let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+                device.write(*slot, 0, Values::F32(&values))?;
+            }
+            InitialValues::Indices(values) => device.write(*slot, 0, Values::U32(values))?,
+        }
+    }
+    Ok(())
+}
+
 /// A device that runs the same steps of several networks, the members, in the same dispatches. Each member has its own
 /// values of all slots but the plan's shared ones, which any member writes for all.
 pub trait MemberDevice {
     /// Returns the largest number of members that one dispatch of a plan can have; 1 if members cannot be side by side.
     fn most_members(&self, plan: &Plan) -> u32;
 
-    /// Does what [`Device::load`] does, for so many members.
+    /// Does what [`Device::load`] does for so many members, but for the plan's values to start from, which may be each
+    /// member's own.
     ///
     /// # Errors
     /// If the plan is too large for the device so many times, or the driver fails.

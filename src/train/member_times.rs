@@ -47,7 +47,7 @@ impl Workload {
             if count > most {
                 return Ok(None);
             }
-            let handles = MemberHub::load(device, &plan, count).map_err(|(error, _)| error)?;
+            let handles = MemberHub::load(device, &plan, count)?;
             let boxed = |handle| Box::new(handle) as Box<dyn Device>;
             (handles.into_iter().map(boxed).collect(), members)
         } else if device.info().is_cpu() {

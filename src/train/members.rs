@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::data::{Dataset, Preprocessing, Split};
 use crate::device::{Device, MemberHandle, MemberHub, open_tuned};
-use crate::error::{Result, caught};
+use crate::error::Result;
 use crate::model::Sequential;
 use crate::plan::{Plan, TrainPlan};
 use crate::train::{DeviceKind, TrainOptions, Trainer};
@@ -66,7 +66,8 @@ pub fn train_members<T: Send>(
         job(index, &mut trainer)
     };
     if opened.members().is_none() {
-        // On the CPU one member for each core: the steps of one small network use one core only.
+        // On the CPU one member for each core: the steps of one small network use one core only. Threads of their own, since
+        // a thread of rayon's pool may take up another member while it waits for a part of its own step.
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         drop(opened);
         return Ok(share(threads, members.len(), alone));
@@ -80,11 +81,10 @@ pub fn train_members<T: Send>(
         let mut most = group.members.len();
         while !waiting.is_empty() {
             let (some, rest) = waiting.split_at(most.clamp(1, waiting.len()));
-            let Some(plan) = group.plan(members, some).filter(|_| some.len() > 1) else {
-                for &index in some {
-                    device_of = None;
-                    results[index] = Some(alone(index));
-                }
+            let plan = if some.len() > 1 { group.plan(members, some) } else { None };
+            let Some(plan) = plan else {
+                device_of = None;
+                results[some[0]] = Some(alone(some[0]));
                 waiting = rest;
                 continue;
             };
@@ -150,7 +150,7 @@ fn groups(device: &dyn Device, members: &[Member]) -> Vec<MemberGroup> {
     let mut groups: Vec<(Option<(TrainPlan, Preprocessing)>, MemberGroup)> = Vec::new();
     for (index, Member { model, data, options }) in members.iter().enumerate() {
         let alone = MemberGroup { members: vec![index], plans: vec![], same: (true, true) };
-        let (plan, preparation) = match caught(|| Trainer::planned(device, model, data, options)) {
+        let (plan, preparation) = match Trainer::planned(device, model, data, options) {
             Ok((Some(plan), preparation)) => (plan, preparation),
             Ok((None, _)) | Err(_) => {
                 groups.push((None, alone));
@@ -201,11 +201,8 @@ fn train_at_once<T: Send>(
     if count > most || beyond {
         return Err(Some(device));
     }
-    let handles = match MemberHub::load(device, plan, count) {
-        Ok(handles) => handles,
-        // Running out of memory may have cost the device, so it is opened again.
-        Err(_) => return Err(None),
-    };
+    // Running out of memory may have cost the device, so it is opened again.
+    let handles = MemberHub::load(device, plan, count).map_err(|_| None)?;
     let hub = handles[0].hub();
     let told = format!("{count} networks train side by side");
     let work = |(index, handle): (usize, MemberHandle)| {

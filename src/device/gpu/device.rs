@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::encode::{StepParamsRow, dispatches, encode, map, row};
+use super::encode::{StepParamsRow, encode, map, row};
 use super::fused_step::can_bind;
 use super::in_flight::{DEPTH, InFlight, MappedReceiver, Submitted};
 use super::kernels::{KernelSpec, Variant};
@@ -15,11 +15,11 @@ use super::pipeline::Pipelines;
 use super::select::{KernelSelector, PreviousChoices};
 use super::timing::{self, Meter, PAIR_BYTES, Stamps};
 use super::tune::{Tuner, prepare};
-use crate::device::{Device, DeviceInfo, MemberDevice, Tuning, Usage, Values, half, memory};
-use crate::error::{Error, Result};
-use crate::plan::{
-    Element, InitialValues, Memory, Phase, Plan, Slot, SlotSpec, StepParams, WINDOW,
+use crate::device::{
+    Device, DeviceInfo, MemberDevice, Tuning, Usage, Values, half, memory, write_starts,
 };
+use crate::error::{Error, Result};
+use crate::plan::{Element, Memory, Phase, Plan, Slot, SlotSpec, StepParams, WINDOW};
 
 /// Message for an adapter without memory left.
 pub(super) const OUT_OF_MEMORY: &str = "out of memory; use smaller layers, a smaller ‘batch_size’, a ‘device_memory’ below \
@@ -224,7 +224,7 @@ impl GpuDevice {
         Ok(values)
     }
 
-    /// Loads a plan for one network, or for several members.
+    /// Loads a plan for one network, or for several members, without values to start from.
     pub(super) fn load_for(&mut self, plan: &Plan, members: u32) -> Result<()> {
         // Experimental features are requested by plans in half precision only, so the adapter is opened again for the first
         // such plan.
@@ -259,20 +259,6 @@ impl GpuDevice {
         self.loaded = Some(loaded);
         if members > 1 {
             self.members = (0..members).map(|_| MemberSteps::default()).collect();
-        }
-        // Written here, so that every load gives the same values to start from.
-        let starts =
-            (0..members).flat_map(|member| plan.starts().iter().map(move |it| (member, it)));
-        for (member, (slot, start)) in starts {
-            match start {
-                InitialValues::Floats(values) => {
-                    let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
-                    self.write_for(member, *slot, 0, Values::F32(&values))?;
-                }
-                InitialValues::Indices(values) => {
-                    self.write_for(member, *slot, 0, Values::U32(values))?;
-                }
-            }
         }
         Ok(())
     }
@@ -328,7 +314,7 @@ impl GpuDevice {
         self.check()
     }
 
-    /// Submits steps that `encode` encodes. `logs` are the members whose losses are wanted, each with the place of its first
+    /// Submits steps that `encode` encodes, which returns the number of its dispatches. `logs` are the members whose losses are wanted, each with the place of its first
     /// one in the log.
     pub(super) fn submit(
         &mut self,
@@ -338,7 +324,7 @@ impl GpuDevice {
             &wgpu::Device,
             &Loaded,
             Option<wgpu::ComputePassTimestampWrites<'_>>,
-        ) -> wgpu::CommandEncoder,
+        ) -> (wgpu::CommandEncoder, u64),
     ) -> Result<()> {
         // Waiting for the oldest submission bounds how far the host may be ahead.
         while self.flight.waiting.len() >= DEPTH {
@@ -353,7 +339,7 @@ impl GpuDevice {
         let stamps = stamps.zip(stamp);
         let loaded = self.loaded()?;
         let writes = stamps.map(|(stamps, turn)| stamps.writes(turn));
-        let mut encoder = encode(&self.device, loaded, writes);
+        let (mut encoder, dispatches) = encode(&self.device, loaded, writes);
         if let Some((stamps, turn)) = stamps {
             stamps.bring(&mut encoder, turn);
         }
@@ -374,7 +360,6 @@ impl GpuDevice {
         let bytes = bytes * logs.len() as u64;
         let staging = log.map(|_| (turn, map(&loaded.staging[turn], bytes)));
         let stamp = stamps.map(|(stamps, turn)| (turn, map(&stamps.read[turn], PAIR_BYTES)));
-        let dispatches = dispatches(loaded, phase, count);
         self.count(|meter| {
             meter.counts.submissions += 1;
             meter.counts.dispatches += dispatches;
@@ -399,6 +384,30 @@ impl GpuDevice {
         self.check()
     }
 
+    /// Returns the type of a slot's elements, which have to be `len` floats or more.
+    pub(super) fn float_element(&self, slot: Slot, len: usize) -> Result<Element> {
+        let spec = self.loaded()?.plan.slot(slot);
+        if !spec.element.is_float() || len > spec.len() {
+            return Err(self.failed(format!("{} does not hold {len} floats", spec.name)));
+        }
+        Ok(spec.element)
+    }
+
+    /// Returns the floats in the readback buffer, whose mapping was requested and waited for.
+    pub(super) fn collect_floats(
+        &self,
+        element: Element,
+        bytes: u64,
+        mapped: &MappedReceiver,
+    ) -> Result<Vec<f32>> {
+        let buffer = &self.loaded()?.readback;
+        if element == Element::F16 {
+            let halves: Vec<u16> = self.collect(buffer, bytes, mapped)?;
+            return Ok(halves.into_iter().map(half::value).collect());
+        }
+        self.collect(buffer, bytes, mapped)
+    }
+
     /// Waits, then copies the first elements of a member's slot to the host.
     pub(super) fn read_for(&mut self, member: u32, slot: Slot, len: usize) -> Result<Vec<f32>> {
         // Reading waits for all submissions anyway, and those that are taken in now are measured at the right time.
@@ -406,13 +415,9 @@ impl GpuDevice {
             self.land()?;
         }
         let loaded = self.loaded()?;
-        let spec = loaded.plan.slot(slot);
-        if !spec.element.is_float() || len > spec.len() {
-            return Err(self.failed(format!("{} does not hold {len} floats", spec.name)));
-        }
-        let half = spec.element == Element::F16;
+        let element = self.float_element(slot, len)?;
         let (buffer, start) = loaded.place(slot, member);
-        let total = spec.element.bytes(len).next_multiple_of(4);
+        let total = element.bytes(len).next_multiple_of(4);
         let mut values = Vec::with_capacity(len);
         let mut done = 0;
         // Long results come in parts through one buffer, so that reading needs no memory of the result's size.
@@ -424,12 +429,7 @@ impl GpuDevice {
             let index = self.queue.submit([encoder.finish()]);
             let mapped = map(&loaded.readback, bytes);
             self.wait(Some(index))?;
-            if half {
-                let halves: Vec<u16> = self.collect(&loaded.readback, bytes, &mapped)?;
-                values.extend(halves.into_iter().map(half::value));
-            } else {
-                values.extend(self.collect::<f32>(&loaded.readback, bytes, &mapped)?);
-            }
+            values.extend(self.collect_floats(element, bytes, &mapped)?);
             done += bytes;
         }
         // Half-precision values come in whole words, so there may be one too many.
@@ -445,12 +445,15 @@ impl Device for GpuDevice {
     }
 
     fn load(&mut self, plan: &Plan) -> Result<()> {
-        self.load_for(plan, 1)
+        self.load_for(plan, 1)?;
+        // Written here, so that every load gives the same values to start from.
+        write_starts(self, plan)
     }
 
     fn write(&mut self, slot: Slot, first: usize, values: Values<'_>) -> Result<()> {
         self.write_for(0, slot, first, values)
     }
+
     fn write_steps(&mut self, phase: Phase, rows: &[StepParams]) -> Result<()> {
         if rows.len() > WINDOW {
             return Err(
@@ -490,6 +493,7 @@ impl Device for GpuDevice {
             encode(device, loaded, phase, steps.clone(), writes)
         })
     }
+
     fn take_losses(&mut self, wait: bool) -> Result<Vec<f32>> {
         while wait && !self.flight.waiting.is_empty() {
             self.land()?;

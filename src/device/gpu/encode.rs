@@ -9,41 +9,37 @@ use super::limits::UNIFORM_STRIDE;
 use super::load::{Loaded, PreparedDispatch};
 use crate::plan::{Phase, SCALARS, StepParams};
 
-/// Encodes some steps as commands in one pass, with timestamps around it if they are requested.
+/// Encodes some steps as commands in one pass, with timestamps around it if they are requested. Returns them, and the number
+/// of dispatches.
 pub(super) fn encode(
     device: &wgpu::Device,
     loaded: &Loaded,
     phase: Phase,
     steps: Range<u32>,
     timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
-) -> wgpu::CommandEncoder {
+) -> (wgpu::CommandEncoder, u64) {
     let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
     let mut pass = encoder.begin_compute_pass(&descriptor);
+    let mut count = 0;
+    let mut put = |step: u32, ready: &PreparedDispatch, steps: u32| {
+        dispatch(&mut pass, step, ready, steps);
+        count += 1;
+    };
     if let [sequence] = loaded.steps(phase)
         && sequence.many_steps
     {
         // The loops of a lane are limited in total, so one dispatch takes a limited number of steps.
         for first in steps.clone().step_by(sequence.most_steps as usize) {
-            dispatch(&mut pass, first, sequence, sequence.most_steps.min(steps.end - first));
+            put(first, sequence, sequence.most_steps.min(steps.end - first));
         }
     } else {
         for step in steps {
-            for ready in loaded.steps(phase) {
-                dispatch(&mut pass, step, ready, 1);
-            }
+            loaded.steps(phase).iter().for_each(|ready| put(step, ready, 1));
         }
     }
     drop(pass);
-    encoder
-}
-
-/// Returns the number of dispatches of `steps` steps.
-pub(super) fn dispatches(loaded: &Loaded, phase: Phase, steps: u32) -> u64 {
-    match loaded.steps(phase) {
-        [sequence] if sequence.many_steps => steps.div_ceil(sequence.most_steps).into(),
-        ready => ready.len() as u64 * u64::from(steps),
-    }
+    (encoder, count)
 }
 
 /// Encodes one dispatch of a step, or of `steps` steps from this one on if one dispatch runs many.
@@ -70,7 +66,7 @@ pub(super) fn map(buffer: &wgpu::Buffer, bytes: u64) -> MappedReceiver {
 }
 
 /// Encodes steps of several members as commands in one pass: each dispatch has a layer of its grid for each member.
-/// `batches` are the steps of each dispatch and the first byte of their rows in the table.
+/// `batches` are the steps of each dispatch and the first byte of their rows in the table. Returns the number of dispatches, too.
 pub(super) fn encode_members(
     device: &wgpu::Device,
     loaded: &Loaded,
@@ -78,20 +74,22 @@ pub(super) fn encode_members(
     members: u32,
     batches: &[(u32, u32)],
     timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
-) -> wgpu::CommandEncoder {
+) -> (wgpu::CommandEncoder, u64) {
     let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
     let mut pass = encoder.begin_compute_pass(&descriptor);
+    let mut count = 0;
     for &(steps, offset) in batches {
         for ready in loaded.steps(phase) {
             pass.set_pipeline(&ready.pipeline);
             pass.set_bind_group(0, &ready.group, &[offset]);
             let [x, y] = if ready.many_steps { [steps, 1] } else { [ready.grid[0], ready.grid[1]] };
             pass.dispatch_workgroups(x, y, members);
+            count += 1;
         }
     }
     drop(pass);
-    encoder
+    (encoder, count)
 }
 
 /// The step parameters as shaders read them, with the room up to where the next ones may begin.

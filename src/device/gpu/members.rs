@@ -8,9 +8,9 @@ use super::encode::{MemberRow, encode_members, map, member_row};
 use super::limits::{MAX_STEPS, STEP_BYTES, UNIFORM_STRIDE};
 use super::load::MEMBER_TABLE_BYTES;
 use super::member_text::{LOG_BITS, MEMBER_ROWS, ROWS_BYTES};
-use crate::device::{MemberDevice, Values, half};
+use crate::device::{MemberDevice, Values};
 use crate::error::{Error, Result};
-use crate::plan::{Element, Phase, Plan, Slot, StepParams, WINDOW};
+use crate::plan::{Phase, Plan, Slot, StepParams, WINDOW};
 use crate::shape::narrow;
 
 /// A member's step parameters, and its losses that nobody has taken.
@@ -90,13 +90,8 @@ impl GpuDevice {
     /// Copies a slot of some members to the host in one go; the readback buffer has room for all.
     fn read_at_once(&mut self, members: &[u32], slot: Slot, len: usize) -> Result<Vec<Vec<f32>>> {
         let loaded = self.loaded()?;
-        let spec = loaded.plan.slot(slot);
-        if !spec.element.is_float() || len > spec.len() {
-            let problem = format!("{} does not hold {len} floats", spec.name);
-            return Err(Error::Device { adapter: self.info.name.clone(), problem });
-        }
-        let half = spec.element == Element::F16;
-        let bytes = spec.element.bytes(len).next_multiple_of(4);
+        let element = self.float_element(slot, len)?;
+        let bytes = element.bytes(len).next_multiple_of(4);
         let mut encoder =
             self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         for (place, &member) in (0..).zip(members) {
@@ -107,12 +102,7 @@ impl GpuDevice {
         let all = bytes * members.len() as u64;
         let mapped = map(&loaded.readback, all);
         self.wait(Some(index))?;
-        let values: Vec<f32> = if half {
-            let halves: Vec<u16> = self.collect(&loaded.readback, all, &mapped)?;
-            halves.into_iter().map(half::value).collect()
-        } else {
-            self.collect(&loaded.readback, all, &mapped)?
-        };
+        let values = self.collect_floats(element, all, &mapped)?;
         // Halves come in whole words, so there may be one too many of each member.
         let each = values.len() / members.len();
         Ok(values.chunks_exact(each.max(1)).map(|it| it[..len].to_vec()).collect())
