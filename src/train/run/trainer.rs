@@ -86,25 +86,10 @@ impl Trainer {
         options: &TrainOptions,
         device: &DeviceKind,
     ) -> Result<Self> {
-        // Rows of a stored table are read on the way.
-        caught(|| Self::prepared(model, data, options, device))
-    }
-
-    fn prepared(
-        model: &Sequential,
-        data: &Split,
-        options: &TrainOptions,
-        device: &DeviceKind,
-    ) -> Result<Self> {
-        let begun = Instant::now();
-        let options = &options.with_keep(data.valid.as_ref().map_or(0, Dataset::rows));
-        // Columns of many texts have tables in front of the layers.
-        let model = &with_input_tables(model, &data.train)?;
-        // Mistakes in the settings are reported before any device is opened.
-        let room = MemoryPlanner { model, data, options, device: None };
-        room.check()?;
-        let (device, reason) = open_tuned(device, &options.tuning)?;
-        Self::on(device, reason, room, begun)
+        Self::checked(model, data, options, |room, begun| {
+            let (device, reason) = open_tuned(device, &room.options.tuning)?;
+            Self::on(device, reason, room, begun)
+        })
     }
 
     /// Does the same as [`Self::new`] on a device that is open already, with the settings of its owner.
@@ -117,7 +102,9 @@ impl Trainer {
         options: &TrainOptions,
         device: Box<dyn Device>,
     ) -> Result<Self> {
-        Self::on_open(model, data, options, (device, "it was open"))
+        Self::checked(model, data, options, |room, begun| {
+            Self::on(device, "it was open".to_string(), room, begun)
+        })
     }
 
     /// Does the same as [`Self::with_device`] for a member of several that train side by side, and takes this for the reason
@@ -129,22 +116,8 @@ impl Trainer {
         handle: MemberHandle,
         reason: &str,
     ) -> Result<Self> {
-        Self::on_open(model, data, options, (Box::new(handle), reason))
-    }
-
-    fn on_open(
-        model: &Sequential,
-        data: &Split,
-        options: &TrainOptions,
-        (device, reason): (Box<dyn Device>, &str),
-    ) -> Result<Self> {
-        caught(|| {
-            let begun = Instant::now();
-            let options = &options.with_keep(data.valid.as_ref().map_or(0, Dataset::rows));
-            let model = &with_input_tables(model, &data.train)?;
-            let room = MemoryPlanner { model, data, options, device: None };
-            room.check()?;
-            Self::on(device, reason.to_string(), room, begun)
+        Self::checked(model, data, options, |room, begun| {
+            Self::on(Box::new(handle), reason.to_string(), room, begun)
         })
     }
 
@@ -155,14 +128,32 @@ impl Trainer {
         data: &Split,
         options: &TrainOptions,
     ) -> Result<(Option<TrainPlan>, Preprocessing)> {
-        let options = &options.with_keep(data.valid.as_ref().map_or(0, Dataset::rows));
-        let model = &with_input_tables(model, &data.train)?;
-        MemoryPlanner { model, data, options, device: None }.check()?;
-        let TargetScaling { preparation, loss, .. } = scaled(model, options, &data.train)?;
-        let options = &TrainOptions { loss, ..options.clone() };
-        let (plan, streaming) =
-            MemoryPlanner { model, data, options, device: Some(device) }.plan()?;
-        Ok((Some(plan).filter(|_| streaming.is_none()), preparation))
+        Self::checked(model, data, options, |MemoryPlanner { model, data, options, .. }, _| {
+            let TargetScaling { preparation, loss, .. } = scaled(model, options, &data.train)?;
+            let options = &TrainOptions { loss, ..options.clone() };
+            let room = MemoryPlanner { model, data, options, device: Some(device) };
+            let (plan, streaming) = room.plan()?;
+            Ok((Some(plan).filter(|_| streaming.is_none()), preparation))
+        })
+    }
+
+    /// Does work with model, data and options as a run takes them, after their check: mistakes in the settings are reported
+    /// before any device is opened. Errors of a stored table, whose rows are read on the way, are returned.
+    fn checked<R>(
+        model: &Sequential,
+        data: &Split,
+        options: &TrainOptions,
+        work: impl FnOnce(MemoryPlanner<'_>, Instant) -> Result<R>,
+    ) -> Result<R> {
+        caught(|| {
+            let begun = Instant::now();
+            let options = &options.with_keep(data.valid.as_ref().map_or(0, Dataset::rows));
+            // Columns of many texts have tables in front of the layers.
+            let model = &with_input_tables(model, &data.train)?;
+            let room = MemoryPlanner { model, data, options, device: None };
+            room.check()?;
+            work(room, begun)
+        })
     }
 
     /// Loads plan, data and initial weights on an open device.
