@@ -192,7 +192,7 @@ pub(crate) fn give_up(error: Error) -> ! {
 /// Does work. Returns the error, too, with which [`give_up`] has ended it.
 pub(crate) fn caught<T, E: From<Error>>(work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     CATCHING.fetch_add(1, Ordering::Relaxed);
-    // What the work has changed is not used after the error.
+    // Values that the work has changed are not used after the error.
     let outcome = catch_unwind(AssertUnwindSafe(work));
     CATCHING.fetch_sub(1, Ordering::Relaxed);
     match outcome {

@@ -5,6 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::{Map, Value};
+
 use crate::data::{Schema, list};
 use crate::error::{Error, Result};
 use crate::export::{MODEL_FILE, read_ensemble, read_model, read_preparation, read_weights};
@@ -48,6 +50,22 @@ pub(super) fn open_run(
         ));
     }
     Ok(ensemble)
+}
+
+/// Returns the text of a file of a run; `None` if the file is not there, or RUN is a model file alone.
+pub(super) fn text_of(run: &Path, name: &str) -> Result<Option<String>> {
+    let path = run.join(name);
+    if !run.is_dir() || !path.exists() {
+        return Ok(None);
+    }
+    std::fs::read_to_string(&path).map(Some).map_err(|source| Error::file("read", path, source))
+}
+
+/// Returns the content of `metrics.json`; `None` for a run that has not come to its end.
+pub(super) fn figures_of(run: &Path) -> Result<Option<Map<String, Value>>> {
+    let Some(text) = text_of(run, METRICS)? else { return Ok(None) };
+    let damaged = |error| Error::model_file(run.join(METRICS), format!("damaged: {error}"));
+    serde_json::from_str(&text).map(Some).map_err(damaged)
 }
 
 /// Returns a network with the weights of another file.

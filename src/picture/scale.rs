@@ -172,7 +172,7 @@ fn tick_texts(values: &[f64], step: f64) -> Vec<String> {
     let text = |&value: &f64| match most {
         _ if value == 0.0 => "0".to_string(),
         most if (1e-3..1e6).contains(&most) => grouped(value, places(step)),
-        // So many digits that neighbours differ.
+        // Neighbours differ in their digits.
         _ => {
             let digits = places(step / 10_f64.powf(value.abs().log10().floor()));
             sign(format!("{value:.digits$e}"))

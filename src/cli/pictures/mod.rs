@@ -27,7 +27,7 @@ pub(super) const ASKED_WORK: u64 = 100 * TRAINING_WORK;
 fn check_replaceable(path: &Path, mark: &str, option: &str) -> Result<()> {
     let mut start = Vec::new();
     let Ok(file) = File::open(path) else { return Ok(()) };
-    // What cannot be read is not known to be ours.
+    // A file that cannot be read is not known to be ours.
     let _ = file.take(600).read_to_end(&mut start);
     if start.is_empty() || String::from_utf8_lossy(&start).contains(mark) {
         return Ok(());

@@ -1,10 +1,10 @@
 //! Files of a run, read back for pictures and reports.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 
-use crate::cli::open_run::{CONFIG, HISTORY, METRICS, VALIDATION};
+use crate::cli::open_run::{CONFIG, HISTORY, VALIDATION, figures_of, text_of};
 use crate::cli::tables::{OddRows, ROWS, RowSampler, TableInput, at_row, check_finite};
 use crate::data::{DecimalMark, LabelledRows, TableFormat};
 use crate::error::{Error, Result};
@@ -30,22 +30,11 @@ impl RunFiles {
     /// # Errors
     /// If a file is there and cannot be read.
     pub(super) fn read(run: &Path) -> Result<Self> {
-        if !run.is_dir() {
-            return Ok(Self::default());
-        }
-        let there = |name: &str| Some(run.join(name)).filter(|path| path.exists());
-        let text = |path: PathBuf| {
-            std::fs::read_to_string(&path).map_err(|source| Error::file("read", path, source))
-        };
-        let outcome = there(METRICS).map(|path| {
-            let all = text(path.clone())?;
-            serde_json::from_str(&all)
-                .map_err(|error| Error::model_file(path, format!("no JSON object: {error}")))
-        });
+        let history = Some(run.join(HISTORY)).filter(|path| run.is_dir() && path.exists());
         Ok(Self {
-            history: there(HISTORY).map(HistoryTable::read).transpose()?,
-            outcome: outcome.transpose()?,
-            settings: there(CONFIG).map(text).transpose()?,
+            history: history.map(HistoryTable::read).transpose()?,
+            outcome: figures_of(run)?.map(Value::Object),
+            settings: text_of(run, CONFIG)?,
         })
     }
 

@@ -2,10 +2,13 @@
 //!
 //! In: a folder. Out: the paths of its checkpoints: `checkpoint.safetensors`, the newest; `checkpoint.1.safetensors` …, older ones;
 //! and `checkpoint.best.safetensors`, the best epoch's.
-//! Absent on purpose: their content.
+//! Absent on purpose: their content, but for the epoch of the best one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::export::read_checkpoint;
 
 /// The newest checkpoint's file name in a run folder.
 pub(super) const NEWEST: &str = "checkpoint.safetensors";
@@ -49,4 +52,15 @@ pub(super) fn checkpoint_files(folder: &Path) -> Vec<PathBuf> {
         entries.filter_map(|entry| Some((age(&entry.path())?, entry.path()))).collect();
     found.sort();
     found.into_iter().map(|(_, path)| path).collect()
+}
+
+/// Removes the best epoch's checkpoint if the run continues from a position at which another epoch was the best, or none.
+pub(super) fn delete_best_checkpoint(run: &Path, kept: Option<u32>) -> Result<()> {
+    let path = best_file(run);
+    // A file that cannot be read would be of no use, so it goes too.
+    let goes = path.exists() && read_checkpoint(&path).map_or(true, |it| Some(it.epoch()) != kept);
+    if !goes {
+        return Ok(());
+    }
+    fs::remove_file(&path).map_err(|source| Error::file("replace", path, source))
 }

@@ -14,7 +14,7 @@ use super::folds::{FOLDS, REFIT};
 use super::parts::{PartsSettings, RunPart, TrainedPart, remove_part, remove_parts, train_parts};
 use super::parts_report::PartPlace;
 use super::summary::{FigureSpread, FigureTable};
-use super::train::{Prepared, PreparedNetwork, Verbosity, prepare_with_rows};
+use super::train::{Prepared, PreparedNetwork, Verbosity, prepare};
 use super::verdict::{Judge, Verdict};
 use crate::cli::interrupt::Interrupt;
 use crate::cli::open_run::{HISTORY, METRICS};
@@ -71,7 +71,7 @@ pub(super) fn train_members(
 ) -> Result<Exit, Failure> {
     let interrupt = Interrupt::listen(talk.quiet)?;
     // Members that have not begun take the weights of --init, also in a run that goes on.
-    let (prepared, network) = prepare_with_rows(config, true, talk.quiet)?;
+    let (prepared, network) = prepare(config, true, talk.quiet)?;
     let Prepared { trainer, config: text, options, warnings, judge, format } = prepared;
     let info = trainer.info().clone();
     let warnings = [warnings, trainer.warnings().to_vec()].concat();

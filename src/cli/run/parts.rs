@@ -9,13 +9,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::checkpoint_files::{all_checkpoint_files, best_file, checkpoint_files};
+use super::checkpoint_files::{all_checkpoint_files, checkpoint_files, delete_best_checkpoint};
 use super::folder::{RunFolder, lock};
 use super::parts_report::{PartPlace, PartsReport};
 use super::train::{Run, Verbosity};
 use crate::cli::Failure;
 use crate::cli::interrupt::Interrupt;
-use crate::cli::open_run::{CONFIG, METRICS};
+use crate::cli::open_run::{CONFIG, METRICS, figures_of};
 use crate::cli::settings::CheckpointSettings;
 use crate::error::{Error, Result};
 use crate::export::{MODEL_FILE, read_checkpoint, read_model};
@@ -64,12 +64,12 @@ pub(super) struct TrainedPart {
 impl TrainedPart {
     /// Reads what a finished network has left.
     pub(super) fn read(folder: &Path) -> Result<Self> {
-        let path = folder.join(METRICS);
-        let text =
-            fs::read_to_string(&path).map_err(|source| Error::file("read", &path, source))?;
-        let metrics = serde_json::from_str(&text);
-        let metrics =
-            metrics.map_err(|error| Error::model_file(&path, format!("damaged: {error}")))?;
+        let metrics = figures_of(folder)?.ok_or_else(|| {
+            Error::model_file(
+                folder,
+                format!("no {METRICS}: this network is not trained to its end"),
+            )
+        })?;
         Ok(Self { trained: read_model(folder.join(MODEL_FILE))?, metrics })
     }
 }
@@ -152,16 +152,6 @@ fn settings_of(config: &str) -> Option<toml::Table> {
     let mut table: toml::Table = config.parse().ok()?;
     ANYWHERE.iter().for_each(|key| _ = table.remove(*key));
     (!table.is_empty()).then_some(table)
-}
-
-/// Removes the best epoch's checkpoint, if it is another epoch's than that of the checkpoint to go on from.
-fn delete_best_checkpoint(folder: &Path, best: Option<u32>) -> Result<()> {
-    let path = best_file(folder);
-    let goes = path.exists() && read_checkpoint(&path).map_or(true, |it| Some(it.epoch()) != best);
-    if !goes {
-        return Ok(());
-    }
-    fs::remove_file(&path).map_err(|source| Error::file("replace", path, source))
 }
 
 /// Removes what a network has left that begins anew.

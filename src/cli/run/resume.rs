@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::checkpoint_files::{best_file, checkpoint_files};
+use super::checkpoint_files::{checkpoint_files, delete_best_checkpoint};
 use super::folder::{RunFolder, lock};
 use super::folds::train_folds;
 use super::members::train_members;
@@ -44,7 +44,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     let checkpoint = checkpoint(args)?;
     let interrupt = Interrupt::listen(args.quiet)?;
     // Without a checkpoint the run begins again, with the weights of `--init` if there were any.
-    let mut prepared = prepare(&config, checkpoint.is_none(), args.quiet)?;
+    let (mut prepared, network) = prepare(&config, checkpoint.is_none(), args.quiet)?;
     let read = checkpoint.as_ref().map(|(_, checkpoint)| checkpoint);
     let done = read.map_or((0, 0), |it| (it.epoch(), it.step()));
     let kept = read.and_then(Checkpoint::kept).map(|kept| kept.epoch);
@@ -59,6 +59,10 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
         })?;
     }
     let Prepared { mut trainer, config: text, options, mut warnings, judge, format } = prepared;
+    #[cfg(feature = "pictures")]
+    let judge = if args.no_report { judge } else { judge.with_sample(&network.data.train) };
+    // The rows are not kept: the device has its own.
+    drop(network);
     warnings.extend(other_rates(
         args,
         (before.told(), &options),
@@ -190,17 +194,6 @@ fn settings(args: &ResumeArgs) -> Result<(RunConfig, RunConfig)> {
         None => given,
     };
     Ok((run_config(&given)?, before))
-}
-
-/// Removes the best epoch's checkpoint if the run continues from a position at which another epoch was the best, or none.
-fn delete_best_checkpoint(run: &Path, kept: Option<u32>) -> Result<()> {
-    let path = best_file(run);
-    // A file that cannot be read would be of no use, so it goes too.
-    let goes = path.exists() && read_checkpoint(&path).map_or(true, |it| Some(it.epoch()) != kept);
-    if !goes {
-        return Ok(());
-    }
-    std::fs::remove_file(&path).map_err(|source| Error::file("replace", path, source))
 }
 
 /// Returns the checkpoint to continue from, and its file; `None` for a run that was stopped before it wrote one.

@@ -48,8 +48,12 @@ pub(crate) fn train(args: &TrainArgs) -> Result<Exit, Failure> {
         return train_folds(&config, Verbosity { json: args.json, quiet: args.quiet }, true);
     }
     let interrupt = Interrupt::listen(args.quiet)?;
-    let Prepared { mut trainer, config: text, options, warnings, judge, format } =
-        prepare(&config, true, args.quiet)?;
+    let (prepared, network) = prepare(&config, true, args.quiet)?;
+    let Prepared { mut trainer, config: text, options, warnings, judge, format } = prepared;
+    #[cfg(feature = "pictures")]
+    let judge = if args.no_report { judge } else { judge.with_sample(&network.data.train) };
+    // The rows are not kept: the device has its own.
+    drop(network);
     // Armed only now: before there is anything to save, an interrupt may simply end the program.
     interrupt.arm();
     let folder = RunFolder::create(&config.out, &text)?;
@@ -90,14 +94,9 @@ pub(crate) struct PreparedNetwork {
     pub(crate) weights: Option<Params>,
 }
 
-/// Does everything that can fail before there is a folder. A resumed run does not begin with the weights of `--init`.
-pub(crate) fn prepare(config: &RunConfig, begins: bool, quiet: bool) -> Result<Prepared> {
-    // The rows are not kept: a device has its own.
-    prepare_with_rows(config, begins, quiet).map(|(prepared, _)| prepared)
-}
-
-/// Does the same as [`prepare`], and returns the rows and layers, for further networks.
-pub(crate) fn prepare_with_rows(
+/// Does everything that can fail before there is a folder. A resumed run does not begin with the weights of `--init`. Returns the
+/// run, and the rows and layers.
+pub(crate) fn prepare(
     config: &RunConfig,
     begins: bool,
     quiet: bool,

@@ -34,9 +34,9 @@ pub(crate) struct Judge {
     linear: Option<(Split, TrainOptions)>,
     valid: Option<Dataset>,
     digest: RowDigest,
-    /// Some training rows, and which they are.
+    /// Some training rows, and which they are, if a report is to show them.
     #[cfg(feature = "pictures")]
-    sample: (LabelledRows, String),
+    sample: Option<(LabelledRows, String)>,
     /// The peak learning rate.
     lr: f64,
     /// True if losses are means, which may be compared whatever the number of rows.
@@ -62,7 +62,7 @@ impl Judge {
             valid: data.valid.clone(),
             digest: RowDigest::of(&data.train),
             #[cfg(feature = "pictures")]
-            sample: sample_of(&data.train, "training row"),
+            sample: None,
             lr: options.lr,
             means: options.reduction == Reduction::Mean,
         }
@@ -155,12 +155,18 @@ impl Judge {
         Warning::NoBetter { problem }
     }
 
+    /// Keeps some training rows for a report.
+    #[cfg(feature = "pictures")]
+    pub(crate) fn with_sample(self, train: &Dataset) -> Self {
+        Self { sample: Some(sample_of(train, "training row")), ..self }
+    }
+
     /// Rows that a report shows.
     #[cfg(feature = "pictures")]
     pub(crate) fn rows_to_show(&self) -> TrainingRows<'_> {
-        let (rows, told) = &self.sample;
         let valid = self.valid.as_ref().map(|valid| sample_of(valid, "validation row"));
-        TrainingRows { valid, train: Some((rows, told)) }
+        let train = self.sample.as_ref().map(|(rows, told)| (rows, told.as_str()));
+        TrainingRows { valid, train }
     }
 
     /// Writes the digest of the training rows.

@@ -414,7 +414,7 @@ impl RunConfig {
     /// Reads the table, and splits its rows once for each fold of each drawing.
     pub(crate) fn data_of_folds(&self, progress: ReadProgress) -> Result<FoldedTable> {
         let (LoadedTable { data, columns, notes }, left_out) = self.read(None, progress)?;
-        let format = format_text(&self.table, &notes);
+        let format = self.format_text(&self.table, &notes);
         let mut notes = self.notes(&data);
         notes.extend(left_out);
         let (mut folds, mut splits) = (Vec::new(), Vec::new());
@@ -525,7 +525,7 @@ impl RunConfig {
         });
         let problem = match own {
             Some(name) => {
-                // What helps elsewhere, another kind, does not fit the weights.
+                // The weights do not fit another kind, which helps elsewhere.
                 let found = problem.split("; ").next().unwrap_or_default();
                 format!(
                     "{found}; {} is read as in the model whose weights the run begins with: correct the cells, or give --ignore {} and \
@@ -863,12 +863,6 @@ pub(crate) struct FoldedTable {
     pub(crate) notes: Vec<Warning>,
     /// Remarks on an unusual form of the table's text.
     pub(crate) format: Vec<String>,
-}
-
-/// Returns a line on what is unusual in the form of a table's text, if anything is.
-fn format_text(table: &Path, notes: &[String]) -> Vec<String> {
-    let text = format!("{}: {}", table.display(), with_options(&notes.join("; ")));
-    if notes.is_empty() { Vec::new() } else { vec![text] }
 }
 
 /// The value of `--scale` for the scaling of the model that the weights come from.

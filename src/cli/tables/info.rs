@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::cli::Exit;
 use crate::cli::args::InfoArgs;
-use crate::cli::open_run::{CONFIG, METRICS, open_run};
+use crate::cli::open_run::{CONFIG, figures_of, open_run, text_of};
 use crate::cli::output::{Output, failed};
 use crate::data::{Preprocessing, list};
 use crate::error::{Error, Result};
@@ -44,7 +44,8 @@ struct LayerLine {
 pub(crate) fn info(args: &InfoArgs) -> Result<Exit> {
     let ensemble = open_run(&args.run, None, &mut Console::stderr())?;
     let (trained, members) = (ensemble.first(), ensemble.members().len());
-    let (outcome, settings) = (outcome(&args.run)?, settings(&args.run)?);
+    let outcome = figures_of(&args.run)?.map(Value::Object);
+    let settings = settings(&args.run)?;
     let mut out = Output::new();
     if args.json {
         let inputs = trained.preparation.schema.features.len();
@@ -101,15 +102,6 @@ fn of_model(trained: &TrainedModel, out: &mut Output) -> Result<()> {
     Ok(())
 }
 
-/// Content of `metrics.json`, if the run came to its end.
-fn outcome(run: &Path) -> Result<Option<Value>> {
-    let Some(text) = text_of(run, METRICS)? else { return Ok(None) };
-    let parsed = serde_json::from_str(&text);
-    parsed
-        .map(Some)
-        .map_err(|error| Error::model_file(run.join(METRICS), format!("no JSON object: {error}")))
-}
-
 /// Settings of `config.toml`, if there is one.
 fn settings(run: &Path) -> Result<Option<Value>> {
     let Some(text) = text_of(run, CONFIG)? else { return Ok(None) };
@@ -117,14 +109,6 @@ fn settings(run: &Path) -> Result<Option<Value>> {
     parsed.map(Some).map_err(|error| {
         Error::model_file(run.join(CONFIG), format!("no settings: {}", error.message()))
     })
-}
-
-fn text_of(run: &Path, name: &str) -> Result<Option<String>> {
-    let path = run.join(name);
-    if !run.is_dir() || !path.exists() {
-        return Ok(None);
-    }
-    std::fs::read_to_string(&path).map(Some).map_err(|source| Error::file("read", path, source))
 }
 
 /// Returns lines of figures, and of how long and where the run trained.
