@@ -262,6 +262,18 @@ pub(super) fn embedded(columns: &[Column]) -> Vec<(usize, usize, usize)> {
     tables
 }
 
+impl Column {
+    /// Returns the place among the column's inputs of the number that orders its cells: the number itself, the days of a date, or
+    /// the last of its parts; `None` for texts, and for a date of which no part is an input.
+    pub(crate) fn ordering_input(&self) -> Option<usize> {
+        match &self.encoding {
+            ColumnEncoding::Number { .. } => Some(0),
+            ColumnEncoding::Date { gaps, .. } => self.width().checked_sub(1 + usize::from(*gaps)),
+            _ => None,
+        }
+    }
+}
+
 /// Returns the places of the parts of a date that are inputs, without those that are left out.
 pub(crate) fn date_places(timed: bool, left_out: &[usize]) -> impl Iterator<Item = usize> {
     let is_of_time = |at: usize| DatePart::ALL[at].is_of_time();

@@ -3,6 +3,8 @@
 //! In: names and kinds of columns. Out: [`Schema`], which a model keeps; [`Target`], by which the user asks.
 //! Absent on purpose: rows.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use super::column::Column;
@@ -69,6 +71,16 @@ impl Schema {
                 labels.iter().map(|label| label.column.as_str()).collect()
             }
         }
+    }
+
+    /// Returns the inputs that each feature column becomes, in the order of [`Self::all_columns`].
+    pub(crate) fn inputs_of_columns(&self) -> Vec<Range<usize>> {
+        let mut first = 0;
+        let inputs = |column: &Column| {
+            first += column.width();
+            first - column.width()..first
+        };
+        self.all_columns().iter().map(inputs).collect()
     }
 
     /// Returns true if rows of a table, read as each of two schemas says, are the same inputs and targets.

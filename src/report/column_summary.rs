@@ -35,11 +35,8 @@ pub struct ColumnSummary {
 pub fn column_summaries(preparation: &Preprocessing, rows: &LabelledRows) -> Vec<ColumnSummary> {
     let schema = &preparation.schema;
     let width = schema.features.len().max(1);
-    let mut first = 0;
     let mut summaries = Vec::new();
-    for column in schema.all_columns() {
-        let inputs = first..first + column.width();
-        first = inputs.end;
+    for (column, inputs) in schema.all_columns().into_iter().zip(schema.inputs_of_columns()) {
         let cells = rows.x.chunks_exact(width).map(|row| &row[inputs.clone()]);
         summaries.push(of_column(&column, cells));
     }
@@ -51,25 +48,14 @@ fn of_column<'a>(column: &Column, cells: impl Iterator<Item = &'a [f64]>) -> Col
     let name = column.name.clone();
     let gaps = column.encoding.had_gaps();
     let is_gap = |cell: &[f64]| gaps && cell.last() == Some(&1.0);
-    // The input that holds a number, or the days of a date; without these the last of its parts.
-    let (kind, place) = match &column.encoding {
-        ColumnEncoding::Number { .. } => ("number", 0),
-        ColumnEncoding::Date { .. } => match column.width().checked_sub(1 + usize::from(gaps)) {
-            Some(place) => ("date", place),
-            // A date of which no part is an input has nothing to show.
-            None => {
-                let (values, bars) = (String::new(), Vec::new());
-                return ColumnSummary {
-                    name,
-                    kind: "date",
-                    is_target: false,
-                    gaps: 0,
-                    values,
-                    bars,
-                };
-            }
-        },
-        _ => return of_texts(name, "category", cells.map(|cell| column.cell_of(cell))),
+    if column.encoding.is_category() {
+        return of_texts(name, "category", cells.map(|cell| column.cell_of(cell)));
+    }
+    let is_date = matches!(column.encoding, ColumnEncoding::Date { .. });
+    let kind = if is_date { "date" } else { "number" };
+    let Some(place) = column.ordering_input() else {
+        // A date of which no part is an input has nothing to show.
+        return ColumnSummary { name, kind, ..ColumnSummary::default() };
     };
     let (mut numbers, mut without) = (Vec::new(), 0);
     let (mut least, mut largest): (Option<&[f64]>, Option<&[f64]>) = (None, None);

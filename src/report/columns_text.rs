@@ -2,6 +2,8 @@
 //!
 //! In: the preprocessing that a model keeps. Out: a name and a sentence for each.
 
+use std::ops::Range;
+
 use super::text::pluralize;
 use crate::data::{
     Column, ColumnEncoding, FeatureScaling, PooledTexts, Preprocessing, TargetKind, list,
@@ -64,10 +66,8 @@ pub fn column_texts(preparation: &Preprocessing) -> Vec<(String, String)> {
     let schema = &preparation.schema;
     let plain: Vec<Column> = schema.all_columns();
     let methods = preparation.methods();
-    let mut place = 0;
-    let line = |column: &Column| {
-        let first = place;
-        place += column.width();
+    let line = |(column, inputs): (&Column, Range<usize>)| {
+        let first = inputs.start;
         let scaling = scaling(preparation, first, methods[first]);
         let gaps = if column.encoding.had_gaps() { ", and an input that marks gaps" } else { "" };
         let told = match &column.encoding {
@@ -108,7 +108,8 @@ pub fn column_texts(preparation: &Preprocessing) -> Vec<(String, String)> {
         };
         (column.name.clone(), told)
     };
-    let mut texts: Vec<(String, String)> = plain.iter().map(line).collect();
+    let mut texts: Vec<(String, String)> =
+        plain.iter().zip(schema.inputs_of_columns()).map(line).collect();
     texts.extend(schema.duplicates.iter().map(|it| {
         let other = list(&[&it.same_as]);
         let told = format!("left out, with the values of {other} in all training rows");

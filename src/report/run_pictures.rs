@@ -419,19 +419,7 @@ fn some_rows(rows: &LabelledRows, most: usize) -> LabelledRows {
     if all <= most {
         return rows.clone();
     }
-    let width = rows.x.len() / all.max(1);
     let chosen: Vec<u32> =
         (0..most).map(|place| u32::try_from(place * all / most).unwrap_or(u32::MAX)).collect();
-    let x = chosen.iter().flat_map(|&row| &rows.x[row as usize * width..][..width]).copied();
-    let weights = |all: &Vec<f64>| chosen.iter().map(|&row| all[row as usize]).collect();
-    LabelledRows {
-        x: x.collect(),
-        y: rows.y.subset(&chosen),
-        weights: rows.weights.as_ref().map(weights),
-        lines: chosen
-            .iter()
-            .map(|&row| rows.lines.get(row as usize).copied().unwrap_or(0))
-            .collect(),
-        odd: Vec::new(),
-    }
+    rows.subset(&chosen)
 }

@@ -84,10 +84,7 @@ pub fn with_input_tables(model: &Sequential, data: &Dataset) -> Result<Sequentia
 fn check(tables: &[EmbeddingTable], data: &Dataset) -> Result<()> {
     let schema = data.schema();
     for table in tables {
-        let mut input = 0;
-        for column in &schema.columns {
-            let own = input..input + column.width();
-            input = own.end;
+        for (column, own) in schema.columns.iter().zip(schema.inputs_of_columns()) {
             if !own.contains(&table.column) {
                 continue;
             }

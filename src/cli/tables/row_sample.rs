@@ -35,7 +35,7 @@ impl RowSampler {
             .filter_map(|row| u32::try_from(row).ok())
             .collect();
         self.seen += rows as u64;
-        let chosen = of_rows(part, &chosen);
+        let chosen = part.subset(&chosen);
         match &mut self.kept {
             None => self.kept = Some(chosen),
             Some(kept) => append(kept, chosen),
@@ -43,7 +43,7 @@ impl RowSampler {
         while let Some(kept) = self.kept.as_ref().filter(|it| it.y.len() > 2 * most_rows(width)) {
             let every_second: Vec<u32> =
                 (0..kept.y.len()).step_by(2).filter_map(|row| u32::try_from(row).ok()).collect();
-            self.kept = Some(of_rows(kept, &every_second));
+            self.kept = Some(kept.subset(&every_second));
             self.stride *= 2;
         }
     }
@@ -81,19 +81,6 @@ pub(crate) fn sample_of(data: &Dataset, what: &str) -> (LabelledRows, String) {
     let chosen: Vec<u32> =
         (0..most).filter_map(|place| u32::try_from(place * rows / most).ok()).collect();
     (part(&data.subset(&chosen)), told)
-}
-
-fn of_rows(rows: &LabelledRows, chosen: &[u32]) -> LabelledRows {
-    let width = rows.x.len() / rows.y.len().max(1);
-    let x = chosen.iter().flat_map(|&row| &rows.x[row as usize * width..][..width]).copied();
-    let weights = |all: &Vec<f64>| chosen.iter().map(|&row| all[row as usize]).collect();
-    LabelledRows {
-        x: x.collect(),
-        y: rows.y.subset(chosen),
-        weights: rows.weights.as_ref().map(weights),
-        lines: chosen.iter().map(|&row| rows.lines[row as usize]).collect(),
-        odd: Vec::new(),
-    }
 }
 
 fn append(to: &mut LabelledRows, part: LabelledRows) {

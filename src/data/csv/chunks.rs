@@ -198,21 +198,26 @@ pub struct LabelledRows {
     pub odd: Vec<OddCell>,
 }
 
-#[cfg(feature = "cli")]
 impl LabelledRows {
     /// Returns the rows for which `skipped` is false.
+    #[cfg(feature = "cli")]
     pub(crate) fn without(self, skipped: &[bool]) -> Self {
-        let columns = self.x.len() / self.lines.len().max(1);
         let kept: Vec<u32> =
             (0..).zip(skipped).filter(|(_, skip)| !**skip).map(|it| it.0).collect();
+        self.subset(&kept)
+    }
+
+    /// Returns some rows, in the order given.
+    #[cfg(any(feature = "cli", feature = "pictures"))]
+    pub(crate) fn subset(&self, rows: &[u32]) -> Self {
+        let columns = self.x.len() / self.lines.len().max(1);
         let row = |&row: &u32| &self.x[row as usize * columns..][..columns];
+        let weights = |all: &Vec<f64>| rows.iter().map(|&row| all[row as usize]).collect();
         Self {
-            x: kept.iter().flat_map(row).copied().collect(),
-            y: self.y.subset(&kept),
-            weights: self
-                .weights
-                .map(|weights| kept.iter().map(|&row| weights[row as usize]).collect()),
-            lines: kept.iter().map(|&row| self.lines[row as usize]).collect(),
+            x: rows.iter().flat_map(row).copied().collect(),
+            y: self.y.subset(rows),
+            weights: self.weights.as_ref().map(weights),
+            lines: rows.iter().map(|&row| self.lines[row as usize]).collect(),
             odd: Vec::new(),
         }
     }

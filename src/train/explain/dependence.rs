@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::inputs_of_columns;
 use crate::data::{Column, ColumnEncoding, LabelledRows};
 use crate::error::Result;
 use crate::train::Predictor;
@@ -40,7 +39,7 @@ pub fn partial_dependence(
     let width = schema.features.len();
     let columns = schema.all_columns();
     let Some(place) = columns.iter().position(|it| it.name == column) else { return Ok(None) };
-    let inputs = inputs_of_columns(schema)[place].clone();
+    let inputs = schema.inputs_of_columns()[place].clone();
     let all: Vec<&[f64]> = rows.x.chunks_exact(width).map(|row| &row[inputs.clone()]).collect();
     let chosen = chosen_cells(&columns[place], &all);
     if chosen.len() < 2 {
@@ -71,17 +70,12 @@ pub fn partial_dependence(
 
 /// Chooses different cells, as the inputs that they become.
 fn chosen_cells<'a>(column: &Column, cells: &[&'a [f64]]) -> Vec<&'a [f64]> {
-    // The input that orders the cells: the number itself, the days of a date, else the last of its parts.
+    if column.encoding.is_category() {
+        return frequent_cells(column, cells);
+    }
+    // A date of which no part is an input changes nothing.
+    let Some(order) = column.ordering_input() else { return Vec::new() };
     let gaps = column.encoding.had_gaps();
-    let order = match &column.encoding {
-        ColumnEncoding::Number { .. } => 0,
-        ColumnEncoding::Date { .. } => match column.width().checked_sub(1 + usize::from(gaps)) {
-            Some(place) => place,
-            // A date of which no part is an input changes nothing.
-            None => return Vec::new(),
-        },
-        _ => return frequent_cells(column, cells),
-    };
     let is_gap = |cell: &&[f64]| gaps && cell.last() == Some(&1.0);
     let mut there: Vec<&[f64]> = cells.iter().copied().filter(|cell| !is_gap(cell)).collect();
     there.sort_by(|a, b| a[order].total_cmp(&b[order]));

@@ -32,11 +32,9 @@ pub struct EmbeddingMap {
 /// entry of the largest size is positive.
 pub fn embedding_maps(trained: &TrainedModel) -> Vec<EmbeddingMap> {
     let schema = &trained.preparation.schema;
-    let mut input = 0;
     let mut maps = Vec::new();
-    for column in &schema.columns {
-        let first = input;
-        input += column.width();
+    for (column, inputs) in schema.columns.iter().zip(schema.inputs_of_columns()) {
+        let first = inputs.start;
         let ColumnEncoding::Embedding { values, .. } = &column.encoding else { continue };
         let tables = trained.model.tables();
         let Some(place) = tables.iter().position(|table| table.column == first) else { continue };

@@ -1,7 +1,6 @@
 //! Permutation importance (Breiman 2001, doi:10.1023/A:1010933404324, for any predictor): how much the loss rises when the cells of a
 //! column are shuffled among the rows.
 
-use super::inputs_of_columns;
 use crate::data::LabelledRows;
 use crate::error::Result;
 use crate::random::{Purpose, Seed};
@@ -57,7 +56,7 @@ pub fn permutation_importance(
     let mut random = seed.stream(Purpose::Permutation);
     let mut columns = Vec::new();
     let mut shuffled = rows.x.clone();
-    for (name, inputs) in schema.read_columns().into_iter().zip(inputs_of_columns(schema)) {
+    for (name, inputs) in schema.read_columns().into_iter().zip(schema.inputs_of_columns()) {
         let mut rises = Vec::with_capacity(repeats);
         for _ in 0..repeats {
             let mut order: Vec<usize> = (0..count).collect();

@@ -11,17 +11,3 @@ mod importance;
 pub use dependence::{ColumnDependence, partial_dependence};
 pub use embedding_map::{CategoryPlace, EmbeddingMap, embedding_maps};
 pub use importance::{ColumnImportance, PermutationImportance, permutation_importance};
-
-use std::ops::Range;
-
-use crate::data::Schema;
-
-/// Inputs of each feature column, in the order of [`Schema::read_columns`].
-fn inputs_of_columns(schema: &Schema) -> Vec<Range<usize>> {
-    let mut first = 0;
-    let inputs = |width: usize| {
-        first += width;
-        first - width..first
-    };
-    schema.all_columns().iter().map(|column| column.width()).map(inputs).collect()
-}

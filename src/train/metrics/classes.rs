@@ -319,6 +319,17 @@ pub fn calibration_error(rows: ClassRows<'_>, bins: usize) -> Option<f64> {
     all.value()
 }
 
+/// Returns the likeliest class of a row; of equal probabilities the first.
+pub(super) fn likeliest(row: &[f64]) -> usize {
+    let mut best = 0;
+    for (class, p) in row.iter().enumerate() {
+        if *p > row[best] {
+            best = class;
+        }
+    }
+    best
+}
+
 /// Bins of equal width, and by how much more often rows in each are right than they are confident.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Bins {
@@ -334,12 +345,7 @@ impl Bins {
     pub(super) fn add(&mut self, ClassRows { truth, probabilities, weights }: ClassRows<'_>) {
         let rows = rows_of(truth, probabilities).zip(each(weights));
         for ((class, row), weight) in rows.filter(|(_, weight)| *weight > 0.0) {
-            let mut best = 0;
-            for (other, p) in row.iter().enumerate() {
-                if *p > row[best] {
-                    best = other;
-                }
-            }
+            let best = likeliest(row);
             let bin = bin_of(row[best], self.sums.len());
             self.sums[bin].add(weight * (f64::from(u8::from(best == class)) - row[best]));
             self.weight.add(weight);

@@ -1,7 +1,7 @@
 //! Curves behind figures: the ROC curve behind its area, precision and recall behind average precision, the bins behind the
 //! calibration error.
 
-use super::classes::{ClassRows, bin_of, calibration_error, rows_of};
+use super::classes::{ClassRows, bin_of, calibration_error, likeliest, rows_of};
 use super::compensated_sum::each;
 use super::ranking::Scores;
 use crate::data::SharedTempFile;
@@ -105,12 +105,7 @@ pub struct ConfidenceBin {
 pub fn calibration_bins(rows: ClassRows<'_>, bins: usize) -> (Vec<ConfidenceBin>, Option<f64>) {
     let mut all = vec![ConfidenceBin::default(); bins];
     for ((truth, row), weight) in rows_of(rows.truth, rows.probabilities).zip(each(rows.weights)) {
-        let mut best = 0;
-        for (class, p) in row.iter().enumerate() {
-            if *p > row[best] {
-                best = class;
-            }
-        }
+        let best = likeliest(row);
         let bin = &mut all[bin_of(row[best], bins)];
         bin.confidence += weight * row[best];
         bin.accuracy += if best == truth { weight } else { 0.0 };
