@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails the test")]
 
 #[path = "common/place.rs"]
+#[expect(dead_code, reason = "other programs of tests use these")]
 mod place;
 
 use std::fmt::Write as _;

@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod common;
+#[path = "common/place.rs"]
+#[expect(dead_code, reason = "other programs of tests use these")]
+mod place;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,8 +14,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use place::killed;
 use wgrad::Seed;
-use wgrad::random::{Purpose, Random};
+use wgrad::random::Purpose;
 
 /// Runs that are killed at work, on each device.
 const RUNS: usize = 16;
@@ -67,16 +71,6 @@ fn files(run: &Path) -> (Vec<u8>, String, String) {
     (fs::read(run.join("model.safetensors")).unwrap(), history, metrics)
 }
 
-/// Kills the program after a part of the time that a whole run takes. Out: whether it was still at work.
-fn killed(folder: &Path, args: &[&str], whole: Duration, random: &mut Random) -> bool {
-    let mut child = program(folder, args).stderr(Stdio::null()).spawn().unwrap();
-    std::thread::sleep(whole.mul_f64(random.unit()));
-    let at_work = child.try_wait().unwrap().is_none();
-    child.kill().unwrap();
-    child.wait().unwrap();
-    at_work
-}
-
 fn kill_and_go_on(device: &str) {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
@@ -95,7 +89,7 @@ fn kill_and_go_on(device: &str) {
         assert!(tries < 20 * RUNS, "{device}: only {count} runs were killed at work");
         let run = folder.join("killed");
         let _ = fs::remove_dir_all(&run);
-        let at_work = killed(folder, &train("killed"), whole, &mut random);
+        let at_work = killed(program(folder, &train("killed")), whole.mul_f64(random.unit()));
         if !at_work || !run.join("config.toml").exists() {
             // It was over, or had not begun.
             continue;
@@ -103,7 +97,7 @@ fn kill_and_go_on(device: &str) {
         count += 1;
         // Each second run is killed again while it goes on.
         if random.below(2) == 0 {
-            killed(folder, &["resume", "killed"], whole, &mut random);
+            killed(program(folder, &["resume", "killed"]), whole.mul_f64(random.unit()));
         }
         ends_well(folder, &["resume", "killed", "--quiet"]);
         assert!(
@@ -251,7 +245,8 @@ fn a_table_that_was_being_kept_is_kept_whole_or_not_at_all() {
     let mut unfinished = 0;
     for _ in 0..RUNS / 2 {
         let _ = fs::remove_dir_all(folder.join("cache"));
-        unfinished += usize::from(killed(folder, &args("cache"), whole, &mut random));
+        unfinished +=
+            usize::from(killed(program(folder, &args("cache")), whole.mul_f64(random.unit())));
         // The file is there whole, or under a name that no run takes for one.
         for file in fs::read_dir(folder.join("cache")).into_iter().flatten() {
             let path = file.unwrap().path();

@@ -4,79 +4,37 @@
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+#[path = "common/place.rs"]
+#[expect(dead_code, reason = "other programs of tests use these")]
+mod place;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Instant;
 
+use place::{Place, killed};
 use serde_json::Value;
-use tempfile::TempDir;
 use wgrad::Seed;
-use wgrad::random::{Purpose, Random};
+use wgrad::random::Purpose;
 
 /// Runs that are killed at work, of each kind.
 const KILLED: usize = 5;
 
-struct Place(TempDir);
-
-impl Place {
-    /// A folder with a table of classes and one of numbers, of 90 rows in 18 groups.
-    fn new() -> Self {
-        let place = Self(tempfile::tempdir().unwrap());
-        let mut random = Seed(5).stream(Purpose::Synthetic);
-        let (mut classes, mut numbers) = ("a,b,kind\n".to_string(), "a,b,who,y\n".to_string());
-        for row in 0..90 {
-            let [a, b] = [(); 2].map(|()| random.normal());
-            writeln!(classes, "{a:.4},{b:.4},{}", if a * b > 0.0 { "up" } else { "down" }).unwrap();
-            writeln!(numbers, "{a:.4},{b:.4},w{},{:.4}", row / 5, 50.0 + 3.0 * a - b).unwrap();
-        }
-        fs::write(place.path("classes.csv"), classes).unwrap();
-        fs::write(place.path("numbers.csv"), numbers).unwrap();
-        place
+/// Returns a folder with a table of classes and one of numbers, of 90 rows in 18 groups.
+fn tables() -> Place {
+    let place = Place::new();
+    let mut random = Seed(5).stream(Purpose::Synthetic);
+    let (mut classes, mut numbers) = ("a,b,kind\n".to_string(), "a,b,who,y\n".to_string());
+    for row in 0..90 {
+        let [a, b] = [(); 2].map(|()| random.normal());
+        writeln!(classes, "{a:.4},{b:.4},{}", if a * b > 0.0 { "up" } else { "down" }).unwrap();
+        writeln!(numbers, "{a:.4},{b:.4},w{},{:.4}", row / 5, 50.0 + 3.0 * a - b).unwrap();
     }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wgrad"));
-        command.args(line.split(' ')).current_dir(self.0.path()).stdin(Stdio::null());
-        if line.starts_with("train") && !line.contains("--device") {
-            command.args(["--device", "cpu"]);
-        }
-        command
-    }
-
-    fn run(&self, line: &str) -> Output {
-        self.command(line).output().unwrap()
-    }
-
-    /// Stdout of a command that must succeed.
-    fn ok(&self, line: &str) -> String {
-        let output = self.run(line);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(0), "{line}: {said}");
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// The message of a command that must fail for its usage.
-    fn refused(&self, line: &str) -> String {
-        let output = self.run(line);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(matches!(output.status.code(), Some(1 | 2)), "{line}: {said}");
-        said
-    }
-
-    fn bytes(&self, name: &str) -> Vec<u8> {
-        fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
-    }
-
-    fn json(&self, name: &str) -> Value {
-        serde_json::from_slice(&self.bytes(name)).unwrap()
-    }
+    place.write("classes.csv", &classes);
+    place.write("numbers.csv", &numbers);
+    place
 }
 
 const MODEL: &str = "model.safetensors";
@@ -84,24 +42,24 @@ const QUICK: &str = "--hidden 8 --epochs 6 --lr 0.02";
 
 #[test]
 fn members_are_the_networks_of_runs_by_themselves() {
-    let place = Place::new();
+    let place = tables();
     let train = format!("train classes.csv --target kind {QUICK} --seed 3");
-    place.ok(&format!("{train} --members 3 --out e"));
-    place.ok(&format!("{train} --out alone"));
+    place.out(&format!("{train} --members 3 --out e"));
+    place.out(&format!("{train} --out alone"));
     assert_eq!(
         place.bytes("alone/model.safetensors"),
         place.bytes("e/members/0/model.safetensors")
     );
-    place.ok(&format!("{train} --members 1 --out one"));
+    place.out(&format!("{train} --members 1 --out one"));
     assert_eq!(place.bytes("alone/model.safetensors"), place.bytes("one/model.safetensors"));
     // The other seeds follow from the first, and validation rows are the same.
     let seed = Seed(3).of_member(2).0;
     let own =
         format!("train classes.csv --target kind {QUICK} --seed {seed} --split-seed 3 --out own");
-    place.ok(&own);
+    place.out(&own);
     assert_eq!(place.bytes("own/model.safetensors"), place.bytes("e/members/2/model.safetensors"));
     let config = "train --config e/members/1/config.toml --out again";
-    place.ok(config);
+    place.out(config);
     assert_eq!(
         place.bytes("again/model.safetensors"),
         place.bytes("e/members/1/model.safetensors")
@@ -111,14 +69,16 @@ fn members_are_the_networks_of_runs_by_themselves() {
     assert!(history.starts_with("member,epoch,") && history.contains("\n2,6,"), "{history}");
     // A run that is done stays as it is.
     let model = place.bytes("e/model.safetensors");
-    place.ok("resume e");
+    place.out("resume e");
     assert_eq!(model, place.bytes("e/model.safetensors"));
     // More epochs are trained on from the members' checkpoints.
-    place.ok("resume e --epochs 9");
-    place.ok(&format!(
-        "train classes.csv --target kind {QUICK} --epochs 9 --seed 3 --members 3 --out long"
-    )
-    .replace(" --epochs 6", ""));
+    place.out("resume e --epochs 9");
+    place.out(
+        &format!(
+            "train classes.csv --target kind {QUICK} --epochs 9 --seed 3 --members 3 --out long"
+        )
+        .replace(" --epochs 6", ""),
+    );
     assert_eq!(place.bytes("long/model.safetensors"), place.bytes("e/model.safetensors"));
 }
 
@@ -141,7 +101,7 @@ fn numbers(table: &BTreeMap<String, Vec<String>>, name: &str) -> Vec<f64> {
 
 #[test]
 fn an_ensemble_predicts_the_mean_and_tells_the_spread() {
-    let place = Place::new();
+    let place = tables();
     for (table, target, column) in
         [("classes.csv", "kind", "kind_probability_up"), ("numbers.csv", "y", "y_predicted")]
     {
@@ -149,12 +109,12 @@ fn an_ensemble_predicts_the_mean_and_tells_the_spread() {
             "train {table} --target {target} --ignore who {QUICK} --members 3 --force --out e"
         );
         let train = if target == "kind" { train.replace(" --ignore who", "") } else { train };
-        place.ok(&train);
-        let predicted = columns(&place.ok(&format!("predict e {table} --spread --device cpu")));
+        place.out(&train);
+        let predicted = columns(&place.out(&format!("predict e {table} --spread")));
         let each: Vec<Vec<f64>> = (0..3)
             .map(|member| {
-                let line = format!("predict e/members/{member} {table} --device cpu");
-                numbers(&columns(&place.ok(&line)), column)
+                let line = format!("predict e/members/{member} {table}");
+                numbers(&columns(&place.out(&line)), column)
             })
             .collect();
         let (mean, spread) =
@@ -167,8 +127,7 @@ fn an_ensemble_predicts_the_mean_and_tells_the_spread() {
             assert!((spread[row] - (squares / 2.0).sqrt()).abs() < 1e-5, "{column} {row}");
         }
         let evaluated: Value =
-            serde_json::from_str(&place.ok(&format!("evaluate e {table} --json --device cpu")))
-                .unwrap();
+            serde_json::from_str(&place.out(&format!("evaluate e {table} --json"))).unwrap();
         let validation = columns(&String::from_utf8(place.bytes("e/validation.csv")).unwrap());
         assert_eq!(validation[column].len(), 18);
         assert!(evaluated["loss"].as_f64().unwrap() > 0.0);
@@ -176,7 +135,7 @@ fn an_ensemble_predicts_the_mean_and_tells_the_spread() {
         assert_eq!(metrics["members"], 3);
         assert!(metrics["member_std"]["valid_loss"].as_f64().unwrap() > 0.0);
     }
-    assert!(place.ok("info e").starts_with("an ensemble of 3 networks"));
+    assert!(place.out("info e").starts_with("an ensemble of 3 networks"));
     let said = place.refused("predict e/members/0 numbers.csv --spread");
     assert!(said.contains("--spread: one network alone has no spread"), "{said}");
     let said = place.refused("predict e numbers.csv --weights e/members/0/model.safetensors");
@@ -187,11 +146,11 @@ fn an_ensemble_predicts_the_mean_and_tells_the_spread() {
 
 #[test]
 fn events_name_their_network() {
-    let place = Place::new();
+    let place = tables();
     let train = format!("train classes.csv --target kind {QUICK} --json");
     for (options, word) in [("--members 2 --out e", "member"), ("--folds 2 --out f", "fold")] {
         let events: Vec<Value> = place
-            .ok(&format!("{train} {options}"))
+            .out(&format!("{train} {options}"))
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())
             .collect();
@@ -209,8 +168,8 @@ fn events_name_their_network() {
 
 #[test]
 fn a_fold_is_the_run_of_a_column_that_says_its_rows() {
-    let place = Place::new();
-    place.ok(&format!("train classes.csv --target kind {QUICK} --folds 3 --out f"));
+    let place = tables();
+    place.out(&format!("train classes.csv --target kind {QUICK} --folds 3 --out f"));
     let out_of_fold = columns(&String::from_utf8(place.bytes("f/out_of_fold.csv")).unwrap());
     let table = String::from_utf8(place.bytes("classes.csv")).unwrap();
     let mut parts = String::new();
@@ -223,9 +182,9 @@ fn a_fold_is_the_run_of_a_column_that_says_its_rows() {
         writeln!(parts, "{line},{part}").unwrap();
     }
     fs::write(place.path("parts.csv"), parts).unwrap();
-    place.ok(&format!("train parts.csv --target kind --split-column part {QUICK} --out column"));
+    place.out(&format!("train parts.csv --target kind --split-column part {QUICK} --out column"));
     assert_eq!(place.bytes("column/model.safetensors"), place.bytes("f/folds/1/model.safetensors"));
-    place.ok(&format!("train classes.csv --target kind {QUICK} --folds 3 --fold 1 --out fold"));
+    place.out(&format!("train classes.csv --target kind {QUICK} --folds 3 --fold 1 --out fold"));
     assert_eq!(place.bytes("fold/model.safetensors"), place.bytes("f/folds/1/model.safetensors"));
     // Predictions of its rows are those of its own validation rows.
     let own = columns(&String::from_utf8(place.bytes("column/validation.csv")).unwrap());
@@ -243,9 +202,9 @@ fn a_fold_is_the_run_of_a_column_that_says_its_rows() {
 
 #[test]
 fn folds_keep_groups_and_refit_trains_on_all_rows() {
-    let place = Place::new();
+    let place = tables();
     let train = format!("train numbers.csv --target y --group who {QUICK}");
-    place.ok(&format!("{train} --folds 3 --folds-repeats 2 --refit --out f"));
+    place.out(&format!("{train} --folds 3 --folds-repeats 2 --refit --out f"));
     let told = columns(&String::from_utf8(place.bytes("f/out_of_fold.csv")).unwrap());
     assert_eq!(told["row"].len(), 180);
     for first in (0..180).step_by(5) {
@@ -267,7 +226,7 @@ fn folds_keep_groups_and_refit_trains_on_all_rows() {
     let alone = format!(
         "train numbers.csv --target y --ignore who --hidden 8 --lr 0.02 --valid 0 --epochs {mean} --out a"
     );
-    place.ok(&alone);
+    place.out(&alone);
     let (kept, alone) = (place.bytes("f/model.safetensors"), place.bytes("a/model.safetensors"));
     assert_eq!(weights(&kept), weights(&alone));
 }
@@ -280,7 +239,7 @@ fn weights(file: &[u8]) -> &[u8] {
 
 #[test]
 fn what_does_not_go_together_is_refused() {
-    let place = Place::new();
+    let place = tables();
     let mut few = String::from_utf8(place.bytes("classes.csv")).unwrap();
     few += "0,0,rare\n0,1,rare\n";
     fs::write(place.path("rare.csv"), few).unwrap();
@@ -309,7 +268,7 @@ fn what_does_not_go_together_is_refused() {
         assert!(said.contains(want), "{options}: {said}");
         assert!(!place.path("r").exists(), "{options}");
     }
-    place.ok(&format!("train numbers.csv --target y {QUICK} --members 2 --out e"));
+    place.out(&format!("train numbers.csv --target y {QUICK} --members 2 --out e"));
     let said = place.refused("resume e --checkpoint e/members/0/checkpoint.safetensors");
     assert!(said.contains("--checkpoint: the run is of several networks"), "{said}");
 }
@@ -326,23 +285,12 @@ fn files(run: &Path) -> (Vec<u8>, String, String) {
     (fs::read(run.join(MODEL)).unwrap(), history, metrics)
 }
 
-/// Kills the program after a part of the time that a whole run takes. Returns true if it was still at work.
-fn killed(place: &Place, line: &str, whole: Duration, random: &mut Random) -> bool {
-    let mut child =
-        place.command(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    std::thread::sleep(whole.mul_f64(random.unit()));
-    let at_work = child.try_wait().unwrap().is_none();
-    child.kill().unwrap();
-    child.wait().unwrap();
-    at_work
-}
-
 fn kill_and_go_on(options: &str) {
-    let place = Place::new();
+    let place = tables();
     let mut random = Seed(23).stream(Purpose::Synthetic);
     let train = format!("train {options} --hidden 16 --epochs 30 --quiet");
     let begun = Instant::now();
-    place.ok(&format!("{train} --out whole"));
+    place.out(&format!("{train} --out whole"));
     let whole = begun.elapsed();
     let want = files(&place.path("whole"));
     let (mut count, mut tries) = (0, 0);
@@ -351,7 +299,8 @@ fn kill_and_go_on(options: &str) {
         assert!(tries < 20 * KILLED, "only {count} runs were killed at work");
         let run = place.path("killed");
         let _ = fs::remove_dir_all(&run);
-        let at_work = killed(&place, &format!("{train} --out killed"), whole, &mut random);
+        let at_work =
+            killed(place.command(&format!("{train} --out killed")), whole.mul_f64(random.unit()));
         if !at_work || !run.join("config.toml").exists() {
             // It was over, or had not begun.
             continue;
@@ -359,9 +308,9 @@ fn kill_and_go_on(options: &str) {
         count += 1;
         // Each second run is killed again while it goes on.
         if random.below(2) == 0 {
-            killed(&place, "resume killed --quiet", whole, &mut random);
+            killed(place.command("resume killed --quiet"), whole.mul_f64(random.unit()));
         }
-        place.ok("resume killed --quiet");
+        place.out("resume killed --quiet");
         let got = files(&run);
         assert!(got == want, "a run that went on is another: {:?}", got.1);
     }

@@ -3,96 +3,55 @@
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+#[path = "common/place.rs"]
+#[expect(dead_code, reason = "other programs of tests use these")]
+mod place;
+
 use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use place::{Place, killed};
 use serde_json::Value;
-use tempfile::TempDir;
 use wgrad::Seed;
-use wgrad::random::{Purpose, Random};
+use wgrad::random::Purpose;
 
 /// Sweeps that are killed at work.
 const KILLED: usize = 4;
 
 const RANGES: &str = "epochs = 9\nlr = { log = [1e-4, 1e-1] }\nbatch-size = { integer = [16, 64] }\nhidden = [[8], [8, 4]]\n";
 
-struct Place(TempDir);
-
-impl Place {
-    /// A folder with a table of 80 rows and a file of ranges.
-    fn new() -> Self {
-        let place = Self(tempfile::tempdir().unwrap());
-        let mut random = Seed(9).stream(Purpose::Synthetic);
-        let mut table = "a,b,y\n".to_string();
-        for _ in 0..80 {
-            let [a, b] = [(); 2].map(|()| random.normal());
-            writeln!(table, "{a:.4},{b:.4},{:.4}", 10.0 + 3.0 * a - b).unwrap();
-        }
-        fs::write(place.path("t.csv"), table).unwrap();
-        fs::write(place.path("s.toml"), RANGES).unwrap();
-        place
+/// Returns a folder with a table of 80 rows and a file of ranges.
+fn tables() -> Place {
+    let place = Place::new();
+    let mut random = Seed(9).stream(Purpose::Synthetic);
+    let mut table = "a,b,y\n".to_string();
+    for _ in 0..80 {
+        let [a, b] = [(); 2].map(|()| random.normal());
+        writeln!(table, "{a:.4},{b:.4},{:.4}", 10.0 + 3.0 * a - b).unwrap();
     }
+    place.write("t.csv", &table);
+    place.write("s.toml", RANGES);
+    place
+}
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wgrad"));
-        command.args(line.split(' ')).current_dir(self.0.path()).stdin(Stdio::null());
-        if !["resume", "info"].iter().any(|verb| line.starts_with(verb)) {
-            command.args(["--device", "cpu"]);
-        }
-        command
-    }
-
-    fn run(&self, line: &str) -> Output {
-        self.command(line).output().unwrap()
-    }
-
-    fn ok(&self, line: &str) -> String {
-        let output = self.run(line);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(0), "{line}: {said}");
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn refused(&self, line: &str) -> String {
-        let output = self.run(line);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(matches!(output.status.code(), Some(1 | 2)), "{line}: {said}");
-        said
-    }
-
-    fn text(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
-    }
-
-    fn bytes(&self, name: &str) -> Vec<u8> {
-        fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
-    }
-
-    /// Rows of a sweep's table without the seconds, which are before the last cell; texts with commas are in quotes.
-    fn rows(&self, name: &str) -> Vec<String> {
-        let cut = |line: &str| {
-            let (rest, problem) = line.rsplit_once(',').unwrap();
-            format!("{},{problem}", rest.rsplit_once(',').unwrap().0)
-        };
-        self.text(name).lines().map(cut).collect()
-    }
+/// Rows of a sweep's table without the seconds, which are before the last cell; texts with commas are in quotes.
+fn trial_rows(place: &Place, name: &str) -> Vec<String> {
+    let cut = |line: &str| {
+        let (rest, problem) = line.rsplit_once(',').unwrap();
+        format!("{},{problem}", rest.rsplit_once(',').unwrap().0)
+    };
+    place.read(name).lines().map(cut).collect()
 }
 
 #[test]
 fn a_rate_is_found_and_taken() {
-    let place = Place::new();
+    let place = tables();
     let find = "find-lr t.csv --target y --hidden 8 --rates 9 --steps 40";
-    let told = place.ok(find);
+    let told = place.out(find);
     assert_eq!(told.lines().count(), 10, "{told}");
     let events: Vec<Value> = place
-        .ok(&format!("{find} --json"))
+        .out(&format!("{find} --json"))
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
@@ -105,10 +64,10 @@ fn a_rate_is_found_and_taken() {
     let auto = place.run("train t.csv --target y --hidden 8 --epochs 2 --lr auto --out r");
     let said = String::from_utf8(auto.stderr).unwrap();
     assert_eq!(auto.status.code(), Some(0), "{said}");
-    let config: toml::Table = place.text("r/config.toml").parse().unwrap();
+    let config: toml::Table = place.read("r/config.toml").parse().unwrap();
     let lr = config["lr"].as_float().unwrap();
     assert!(said.contains(&format!("lr      {lr}: a third of")), "{lr} {said}");
-    place.ok("train --config r/config.toml --out again");
+    place.out("train --config r/config.toml --out again");
     assert_eq!(place.bytes("r/model.safetensors"), place.bytes("again/model.safetensors"));
     for (options, want) in [
         ("--from 1 --to 0.1", "--to: 0.1, but it must be above --from"),
@@ -124,9 +83,9 @@ fn a_rate_is_found_and_taken() {
 
 #[test]
 fn the_best_trial_is_a_run_that_can_be_trained_again() {
-    let place = Place::new();
-    let told = place.ok("sweep t.csv --target y --config s.toml --trials 5 --out w");
-    let rows = place.rows("w/sweep.csv");
+    let place = tables();
+    let told = place.out("sweep t.csv --target y --config s.toml --trials 5 --out w");
+    let rows = trial_rows(&place, "w/sweep.csv");
     assert_eq!(rows.len(), 6);
     assert!(
         rows[0].starts_with("trial,batch-size,hidden,lr,valid_loss,std,epoch,epochs"),
@@ -135,44 +94,44 @@ fn the_best_trial_is_a_run_that_can_be_trained_again() {
     );
     let loss = |trial: usize| -> f64 {
         let metrics: Value =
-            serde_json::from_str(&place.text(&format!("w/trials/{trial}/metrics.json"))).unwrap();
+            serde_json::from_str(&place.read(&format!("w/trials/{trial}/metrics.json"))).unwrap();
         metrics["valid_loss"].as_f64().unwrap()
     };
     let best = (0..5).min_by(|&a, &b| loss(a).total_cmp(&loss(b))).unwrap();
     assert!(told.contains(&format!("w/trials/{best}")), "{best}: {told}");
     let folder = format!("w/trials/{best}");
     assert!(place.path(&folder).join("validation.csv").exists());
-    place.ok(&format!("predict {folder} t.csv"));
-    place.ok(&format!("train --config {folder}/config.toml --out again"));
+    place.out(&format!("predict {folder} t.csv"));
+    place.out(&format!("train --config {folder}/config.toml --out again"));
     assert_eq!(
         place.bytes("again/model.safetensors"),
         place.bytes(&format!("{folder}/model.safetensors"))
     );
     // The same trials, whatever their number; and nothing is trained again.
-    place.ok("resume w --quiet");
-    assert_eq!(place.rows("w/sweep.csv"), rows);
-    place.ok("sweep t.csv --target y --config s.toml --trials 2 --out few --quiet");
-    assert_eq!(place.rows("few/sweep.csv"), rows[..3]);
+    place.out("resume w --quiet");
+    assert_eq!(trial_rows(&place, "w/sweep.csv"), rows);
+    place.out("sweep t.csv --target y --config s.toml --trials 2 --out few --quiet");
+    assert_eq!(trial_rows(&place, "few/sweep.csv"), rows[..3]);
 }
 
 #[test]
 fn folds_grids_and_halving() {
-    let place = Place::new();
+    let place = tables();
     fs::write(
         place.path("g.toml"),
         "epochs = 3\nhidden = [[4], [8]]\nlr = { log = [0.001, 0.1], points = 2 }",
     )
     .unwrap();
-    place.ok("sweep t.csv --target y --config g.toml --search grid --folds 2 --stop-metric mae --out g --quiet");
-    let rows = place.rows("g/sweep.csv");
+    place.out("sweep t.csv --target y --config g.toml --search grid --folds 2 --stop-metric mae --out g --quiet");
+    let rows = trial_rows(&place, "g/sweep.csv");
     assert_eq!(rows.len(), 5);
     assert!(rows[0].contains("valid_mae,std"), "{}", rows[0]);
     let best = (0..4).find(|it| place.path(&format!("g/trials/{it}/out_of_fold.csv")).exists());
     let folder = format!("g/trials/{}", best.unwrap());
-    assert!(place.ok(&format!("info {folder}")).contains("ensemble of 2"));
+    assert!(place.out(&format!("info {folder}")).contains("ensemble of 2"));
 
-    place.ok("sweep t.csv --target y --config s.toml --trials 7 --search halving --out h --quiet");
-    let rows = place.rows("h/sweep.csv");
+    place.out("sweep t.csv --target y --config s.toml --trials 7 --search halving --out h --quiet");
+    let rows = trial_rows(&place, "h/sweep.csv");
     // Seven trials of 3 epochs, the best three of which go on to 9.
     let epochs =
         |epochs: &str| rows.iter().filter(|row| row.ends_with(&format!(",{epochs},"))).count();
@@ -180,7 +139,7 @@ fn folds_grids_and_halving() {
     let going = rows.iter().position(|row| row.ends_with(",9,")).unwrap() - 1;
     // A trial that went on is the run of all its epochs.
     let folder = format!("h/trials/{going}");
-    place.ok(&format!("train --config {folder}/config.toml --out again"));
+    place.out(&format!("train --config {folder}/config.toml --out again"));
     assert_eq!(
         place.bytes("again/model.safetensors"),
         place.bytes(&format!("{folder}/model.safetensors"))
@@ -189,7 +148,7 @@ fn folds_grids_and_halving() {
 
 #[test]
 fn wrong_sweeps_are_refused_and_failed_trials_told() {
-    let place = Place::new();
+    let place = tables();
     fs::write(place.path("none.toml"), "epochs = 3").unwrap();
     fs::write(place.path("wrong.toml"), "dropout = [0.1, 2]").unwrap();
     fs::write(place.path("grid.toml"), "lr = { log = [0.1, 1] }").unwrap();
@@ -213,48 +172,38 @@ fn wrong_sweeps_are_refused_and_failed_trials_told() {
     .unwrap();
     let output = place.run("sweep t.csv --target y --config far.toml --search grid --out f");
     assert_eq!(output.status.code(), Some(0));
-    let text = place.text("f/sweep.csv");
+    let text = place.read("f/sweep.csv");
     assert!(text.lines().nth(2).unwrap().contains("with learning rate 1e30"), "{text}");
     assert!(String::from_utf8(output.stdout).unwrap().contains("f/trials/0"));
     assert!(place.refused("resume f --epochs 5").contains("--epochs: a sweep goes on as it began"));
 }
 
-/// Kills the program after a part of the time that a whole sweep takes. Returns true if it was still at work.
-fn killed(place: &Place, line: &str, whole: Duration, random: &mut Random) -> bool {
-    let mut child =
-        place.command(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    std::thread::sleep(whole.mul_f64(random.unit()));
-    let at_work = child.try_wait().unwrap().is_none();
-    child.kill().unwrap();
-    child.wait().unwrap();
-    at_work
-}
-
 #[test]
 fn killed_sweeps_end_as_if_they_were_not() {
-    let place = Place::new();
+    let place = tables();
     let mut random = Seed(31).stream(Purpose::Synthetic);
     let sweep = "sweep t.csv --target y --config s.toml --trials 7 --search halving --quiet";
     let begun = Instant::now();
-    place.ok(&format!("{sweep} --out whole"));
+    place.out(&format!("{sweep} --out whole"));
     let whole = begun.elapsed();
-    let want = place.rows("whole/sweep.csv");
+    let want = trial_rows(&place, "whole/sweep.csv");
     let (mut count, mut tries) = (0, 0);
     while count < KILLED {
         tries += 1;
         assert!(tries < 20 * KILLED, "only {count} sweeps were killed at work");
         let _ = fs::remove_dir_all(place.path("killed"));
-        let at_work = killed(&place, &format!("{sweep} --out killed"), whole, &mut random);
+        let at_work =
+            killed(place.command(&format!("{sweep} --out killed")), whole.mul_f64(random.unit()));
         if !at_work || !place.path("killed/sweep.toml").exists() {
             // It was over, or had not begun.
             continue;
         }
         count += 1;
         if random.below(2) == 0 {
-            killed(&place, "resume killed --quiet", whole, &mut random);
+            killed(place.command("resume killed --quiet"), whole.mul_f64(random.unit()));
         }
-        place.ok("resume killed --quiet");
-        assert_eq!(place.rows("killed/sweep.csv"), want);
+        place.out("resume killed --quiet");
+        assert_eq!(trial_rows(&place, "killed/sweep.csv"), want);
         for trial in 0..7 {
             let model = |run: &str| place.bytes(&format!("{run}/trials/{trial}/model.safetensors"));
             assert_eq!(model("killed"), model("whole"), "trial {trial}");

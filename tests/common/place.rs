@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -31,17 +32,30 @@ impl Place {
         serde_json::from_str(&self.read(name)).unwrap()
     }
 
-    pub(crate) fn run(&self, args: &str) -> Output {
+    pub(crate) fn bytes(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    pub(crate) fn command(&self, args: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wgrad"));
-        command.args(args.split(' ')).current_dir(self.0.path());
-        // These need no device.
-        if !["export", "inspect", "info", "plot", "report"]
+        command.args(args.split(' ')).current_dir(self.0.path()).stdin(Stdio::null());
+        // These need no device, or have that of a run.
+        if !["export", "inspect", "info", "plot", "report", "resume"]
             .iter()
             .any(|verb| args.starts_with(verb))
         {
             command.args(["--device", "cpu"]);
         }
-        command.output().unwrap()
+        command
+    }
+
+    pub(crate) fn run(&self, args: &str) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Standard output of a run that must succeed.
+    pub(crate) fn out(&self, args: &str) -> String {
+        self.ok(args).0
     }
 
     /// Standard output and error of a run that must succeed; lines of progress that go on are put together again.
@@ -74,6 +88,16 @@ impl Place {
         let (out, _) = self.ok(&format!("train {args} --json --quiet"));
         out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
+}
+
+/// Kills a program after some time. Returns true if it was still at work.
+pub(crate) fn killed(mut command: Command, after: Duration) -> bool {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(after);
+    let at_work = child.try_wait().unwrap().is_none();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    at_work
 }
 
 /// The first event of a name.

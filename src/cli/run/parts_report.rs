@@ -72,8 +72,7 @@ impl PartsReport {
         let mut state = self.state();
         state.epochs[part] = f64::from(epochs);
         state.begun += f64::from(epochs);
-        let line = format!("{} goes on after epoch {epochs}", self.places[part]);
-        state.console.line(&line);
+        state.console.say(&self.places[part], &format!("goes on after epoch {epochs}"));
     }
 
     /// Tells of an event of a network.
@@ -89,8 +88,8 @@ impl PartsReport {
             Event::Finished(summary) => {
                 state.ended += 1;
                 state.epochs[part] = state.all;
-                let text = self.ended_text(&state, part, summary);
-                state.console.line(&text);
+                let text = ended_text(&state, summary);
+                state.console.say(&self.places[part], &text);
             }
             Event::Started(_) => {}
         }
@@ -115,26 +114,27 @@ impl PartsReport {
         self.state().console.warn(&format!("{}: {text}", self.places[part]));
     }
 
-    fn ended_text(&self, state: &PartsState, part: usize, summary: &Summary) -> String {
-        let mut text = format!("{} ({}/{})", self.places[part], state.ended, state.epochs.len());
-        if let Some(kept) = &summary.kept {
-            text += &format!(
-                ": epoch {} of {}, train loss {}",
-                kept.epoch,
-                summary.epochs,
-                number(kept.train_loss)
-            );
-            if let Some(valid) = &kept.valid {
-                text += &format!("; validated on {valid}");
-            }
-        }
-        text + &format!("; {}", duration(summary.seconds))
-    }
-
     /// Takes the bar away and returns the console.
     pub(crate) fn into_console(self) -> Console {
         let mut state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         state.console.close();
         state.console
     }
+}
+
+/// Says how the training of a network ended.
+fn ended_text(state: &PartsState, summary: &Summary) -> String {
+    let mut text = format!("({}/{})", state.ended, state.epochs.len());
+    if let Some(kept) = &summary.kept {
+        text += &format!(
+            ": epoch {} of {}, train loss {}",
+            kept.epoch,
+            summary.epochs,
+            number(kept.train_loss)
+        );
+        if let Some(valid) = &kept.valid {
+            text += &format!("; validated on {valid}");
+        }
+    }
+    text + &format!("; {}", duration(summary.seconds))
 }
