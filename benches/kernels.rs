@@ -19,7 +19,7 @@ const NN: Kernel = Kernel::MatmulNn { act_grad: Activation::Relu, dropout: None 
 const TN: Kernel = Kernel::MatmulTn { bias_grad: true };
 const CROSS_ENTROPY: Kernel = Kernel::LossClasses {
     loss: ClassLoss::CROSS_ENTROPY,
-    form: LossVariant { mean: true, constants: false, weights: false, scaled: false },
+    form: LossVariant { mean: true, constants: false, weights: false, scaled: false, members: 1 },
 };
 
 /// Kernels with their sizes: m, n, k of products; else rows, columns, rows that count. They are those of the

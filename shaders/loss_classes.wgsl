@@ -1,4 +1,5 @@
-// row_loss and d_logits of a loss over classes, one lane a row: row_classes.wgsl. Masked rows get zeros; others are multiplied by
+// row_loss and d_logits of a loss over classes, one lane a row: row_classes.wgsl. Of several members, whose logits stand side by
+// side, a row's loss is the mean. Masked rows get zeros; others are multiplied by
 // their weight over the step's divisor. Constants are the weights of classes. The gradient is multiplied by the loss scale if there
 // is one.
 
@@ -62,5 +63,12 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>, @builtin(num_workgroup
     if SCALED == 1u {
         of_slope *= scaling[SCALE];
     }
-    row_loss[row] = row_of_classes(row, n, params.setting, weight, of_slope);
+    weight /= f32(MEMBERS);
+    of_slope /= f32(MEMBERS);
+    let each = n / MEMBERS;
+    var sum = 0.0;
+    for (var j = 0u; j < n; j += each) {
+        sum += row_of_classes(row, row * n + j, each, params.setting, weight, of_slope);
+    }
+    row_loss[row] = sum;
 }

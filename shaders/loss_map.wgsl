@@ -1,4 +1,5 @@
-// row_loss and d_prediction of an elementwise loss, one lane a row: row_elements.wgsl. Masked rows get zeros; others are multiplied
+// row_loss and d_prediction of an elementwise loss, one lane a row: row_elements.wgsl. Of several members, whose predictions stand
+// side by side, a row's loss is the mean. Masked rows get zeros; others are multiplied
 // by their weight over the step's divisor. The gradient is multiplied by the loss scale if there is one.
 
 struct Params {
@@ -58,5 +59,10 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>, @builtin(num_workgroup
     if SCALED == 1u {
         of_slope *= scaling[SCALE];
     }
-    row_loss[row] = row_of_elements(row, params.n, params.columns, weight, of_slope);
+    let each = params.n / MEMBERS;
+    var sum = 0.0;
+    for (var j = 0u; j < params.n; j += each) {
+        sum += row_of_elements(row, row * params.n + j, each, params.columns, weight, of_slope);
+    }
+    row_loss[row] = sum;
 }

@@ -23,7 +23,7 @@ fn size_of_product() -> Size {
 
 // Factor of dropout for an element.
 fn dropout(at: u32) -> f32 {
-    return keep(params.stream, params.rate, at);
+    return keep(params.stream, params.rate, at + step.batch_row * params.n);
 }
 
 fn load_a(at: u32) -> f32 {

@@ -53,7 +53,7 @@ fn main(
         load_tiles(size, lane, GROUP, base, row0, column0, k0);
         workgroupBarrier();
         for (var kk = 0u; kk < TILE_K; kk++) {
-            var b_values: array<f32, REG>;
+            var b_values = array<f32, REG>();
             for (var j = 0u; j < REG; j++) {
                 b_values[j] = b_tile[base + kk * TILE + lane_n * REG + j];
             }

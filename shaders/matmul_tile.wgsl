@@ -42,7 +42,7 @@ fn main(
         load_tiles(size, lane, LANES, 0u, row0, column0, k0);
         workgroupBarrier();
         for (var kk = 0u; kk < TILE_K; kk++) {
-            var b_values: array<f32, REG_N>;
+            var b_values = array<f32, REG_N>();
             for (var j = 0u; j < REG_N; j++) {
                 b_values[j] = b_tile[kk * TILE_N + lane_n + j * LANES_N];
             }

@@ -31,7 +31,7 @@ fn product_tile(size: Size, tile: u32, lane: u32) {
     var sums: array<array<f32, REG_N>, REG_M>;
     var lane_sums: array<f32, LOADS>;
     for (var k0 = 0u; k0 < size.k; k0 += STEP_K) {
-        var a_lane: array<f32, LOADS>;
+        var a_lane = array<f32, LOADS>();
         let a_k = k0 + lane % STEP_K;
         for (var load = 0u; load < LOADS; load++) {
             // Zero beyond the last k, where the last element of B is repeated.
@@ -43,7 +43,7 @@ fn product_tile(size: Size, tile: u32, lane: u32) {
         }
         for (var kk = 0u; kk < STEP_K; kk++) {
             let b_k = min(k0 + kk, size.k - 1u);
-            var b_values: array<f32, REG_N>;
+            var b_values = array<f32, REG_N>();
             for (var j = 0u; j < REG_N; j++) {
                 b_values[j] = load_b(b_at[j] + b_k * b_stride);
             }

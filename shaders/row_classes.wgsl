@@ -1,4 +1,4 @@
-// Loss of one row of logits [n] over classes, and its gradient; KIND says which loss, setting is its number: the label smoothing,
+// Loss of one row's logits [n] over classes, which begin at `at`, and its gradient; KIND says which loss, setting is its number: the label smoothing,
 // gamma, the margin. The loss is multiplied by weight and the batch's rows, the gradient by of_slope. The shader that this file is
 // put in says where things lie: load_prediction, load_label, load_goal, load_constant (weight of a class), store_gradient.
 
@@ -15,8 +15,7 @@ fn small_exp(x: f32) -> f32 {
     return exp(max(x, -87.0));
 }
 
-fn row_of_classes(row: u32, n: u32, setting: f32, weight: f32, of_slope: f32) -> f32 {
-    let at = row * n;
+fn row_of_classes(row: u32, at: u32, n: u32, setting: f32, weight: f32, of_slope: f32) -> f32 {
     let of_row = row_top(at, n);
     let top = of_row.top;
     let bad = of_row.bad;

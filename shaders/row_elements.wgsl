@@ -1,5 +1,5 @@
-// Loss of one row of an elementwise loss, and its gradient. `loss_of` gives an element's value and derivatives; the host writes it
-// from the loss's formula. Predictions of an element lie side by side, WIDTH of them, n in all, and so do the elements of each of
+// Loss of one row's n predictions, which begin at `start`, under an elementwise loss, and its gradient. `loss_of` gives an element's value and derivatives; the host writes it
+// from the loss's formula. Predictions of an element lie side by side, WIDTH of them, and so do the elements of each of
 // the row's `columns` targets. The loss is multiplied by weight and the batch's rows, the gradient by of_slope. The shader that
 // this file is put in says where things lie: load_prediction, load_goal, load_constant, store_gradient.
 
@@ -7,14 +7,14 @@ fn is_bad(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7f800000u) == 0x7f800000u;
 }
 
-fn row_of_elements(row: u32, n: u32, columns: u32, weight: f32, of_slope: f32) -> f32 {
+fn row_of_elements(row: u32, start: u32, n: u32, columns: u32, weight: f32, of_slope: f32) -> f32 {
     let elements = n / WIDTH;
     let each = elements / columns;
     var sum = 0.0;
     // Set where a prediction is NaN or infinite: by its bits, since compilers may assume that none is.
     var bad = 0u;
     for (var j = 0u; j < elements; j++) {
-        let at = row * n + j * WIDTH;
+        let at = start + j * WIDTH;
         let first = load_prediction(at);
         var second = 0.0;
         if WIDTH == 2u {

@@ -50,7 +50,7 @@ var<private> op: Op;
 
 // Factor of dropout for an element.
 fn dropout(at: u32) -> f32 {
-    return keep(op.stream, op.rate, at);
+    return keep(op.stream, op.rate, at + step.batch_row * op.n);
 }
 
 fn load_a(at: u32) -> f32 {

@@ -8,19 +8,20 @@ fn product(size: Size, lane: u32) {
     for (var block = lane; block < blocks; block += LANES) {
         let row0 = block / blocks_n * REG_M;
         let column0 = block % blocks_n * REG_N;
+        // Chromium's compiler starts variables of a loop at zero in the first turn only, unless their value is written.
         // Elements beyond the edge repeat the last one and are not stored: no branch in the loop.
-        var a_at: array<u32, REG_M>;
+        var a_at = array<u32, REG_M>();
         for (var i = 0u; i < REG_M; i++) {
             a_at[i] = a_index(size, min(row0 + i, size.m - 1u), 0u);
         }
-        var b_at: array<u32, REG_N>;
+        var b_at = array<u32, REG_N>();
         for (var j = 0u; j < REG_N; j++) {
             b_at[j] = b_index(size, 0u, min(column0 + j, size.n - 1u));
         }
-        var sums: array<array<f32, REG_N>, REG_M>;
-        var a_sums: array<f32, REG_M>;
+        var sums = array<array<f32, REG_N>, REG_M>();
+        var a_sums = array<f32, REG_M>();
         for (var k = 0u; k < size.k; k++) {
-            var b_values: array<f32, REG_N>;
+            var b_values = array<f32, REG_N>();
             for (var j = 0u; j < REG_N; j++) {
                 b_values[j] = load_b(b_at[j] + k * b_stride);
             }

@@ -17,4 +17,6 @@ struct Step {
     s5: f32,
     s6: f32,
     s7: f32,
+    @size(16)
+    batch_row: u32,    // place of the first row in the whole batch, of which ranks have a share each
 }

@@ -23,6 +23,9 @@
 //! * [`Trainer::step`] and [`Trainer::step_on`] do one step, on the next batch of the
 //!   table or on one of your own: set the learning rate before it, look at [`Trainer::gradients`] after it.
 //!
+//! A longer text for beginners, with commands and pictures, is the [guide](https://github.com/wgrad/wgrad/blob/main/docs/guide/README.md); its page on
+//! [the library](https://github.com/wgrad/wgrad/blob/main/docs/guide/10-library.md) comes first.
+//!
 //! # Modules
 //!
 //! | module | for |
@@ -44,6 +47,7 @@
 //! | `gpu` (default) | training and predictions on GPUs, through wgpu; without it, on the CPU alone |
 //! | `pictures` (default) | the module `picture`; no further crates |
 //! | `onnx` (default) | [`export::write_onnx`] |
+//! | `web` | training in a page, through WebGPU, for the target `wasm32-unknown-unknown`: [`docs/browser.md`](https://github.com/wgrad/wgrad/blob/main/docs/browser.md) |
 //! | `cli` (default) | the program `wgrad`; leave it out in a library: `default-features = false, features = ["gpu"]` |
 //!
 //! # Errors
@@ -87,6 +91,8 @@ pub mod random;
 #[doc(hidden)]
 pub mod checksum;
 
+mod host;
+
 mod files;
 
 #[doc(hidden)]
@@ -107,6 +113,8 @@ pub mod graph;
 
 #[doc(hidden)]
 pub mod plan;
+
+pub mod ranks;
 
 #[doc(hidden)]
 pub mod device;
@@ -172,3 +180,24 @@ pub use train::{Event, Metrics, Predictor, TrainOptions, TrainedModel, Trainer};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 pub struct Readme;
+
+/// The examples of the documents, run as tests.
+#[cfg(doctest)]
+pub mod documents {
+    #[doc = include_str!("../docs/models.md")]
+    pub struct Models;
+    #[doc = include_str!("../docs/several.md")]
+    pub struct Several;
+    #[doc = include_str!("../docs/guide/08-predict-serve-export.md")]
+    pub struct GuideExport;
+    #[doc = include_str!("../docs/guide/10-library.md")]
+    pub struct GuideLibrary;
+    #[doc = include_str!("../docs/guide/11-own-parts.md")]
+    pub struct GuideOwnParts;
+    #[doc = include_str!("../docs/course/01-xor.md")]
+    pub struct CourseXor;
+    #[doc = include_str!("../docs/course/03-image.md")]
+    pub struct CourseImage;
+    #[doc = include_str!("../docs/course/09-server.md")]
+    pub struct CourseServer;
+}

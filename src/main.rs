@@ -6,10 +6,16 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     quiet_drivers();
     match wgrad::cli::run(wgrad::cli::Cli::from_args(std::env::args_os())) {
-        Ok(exit) => ExitCode::from(exit.code()),
+        Ok(exit) => {
+            wgrad::cli::leave_ranks(None);
+            ExitCode::from(exit.code())
+        }
         Err(failure) => {
-            // With stderr closed there is nobody to tell.
-            let _ = writeln!(std::io::stderr(), "{}", failure.line());
+            if !failure.is_silent() {
+                // With stderr closed there is nobody to tell.
+                let _ = writeln!(std::io::stderr(), "{}", failure.line());
+            }
+            wgrad::cli::leave_ranks(Some(failure.code()));
             ExitCode::from(failure.code())
         }
     }

@@ -9,6 +9,15 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
 /// The number that determines all random choices of a run.
+///
+/// ```
+/// use wgrad::prelude::*;
+///
+/// let split = |seed| wgrad::data::synth::xor(100, 0.2, Seed(1)).split(0.2, Seed(seed));
+/// assert_eq!(split(7)?, split(7)?);
+/// assert_ne!(split(7)?, split(8)?);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Seed(pub u64);
@@ -20,6 +29,8 @@ pub enum Purpose {
     Init,
     /// Rows that are held out for validation.
     Split,
+    /// Rows and shares from which initial weights are measured.
+    StartValues,
     /// Order of rows in the epoch given (from 0).
     Order(u32),
     /// Values made for tests, examples and benchmarks.
@@ -56,6 +67,7 @@ impl Seed {
             Purpose::Split => 2,
             Purpose::Synthetic => 3,
             Purpose::Permutation => 4,
+            Purpose::StartValues => 5,
             Purpose::Order(epoch) => (1 << 32) | u64::from(epoch),
             Purpose::Member(member) => (2 << 32) | u64::from(member),
             Purpose::Trial(trial) => (3 << 32) | u64::from(trial),

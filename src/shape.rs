@@ -10,6 +10,9 @@ use std::fmt;
 pub enum Dim {
     /// Rows of a batch; the number is chosen when the plan is made.
     Batch,
+    /// Rows of a batch times the members of an ensemble that shares weights: the members' rows for one row of the batch lie
+    /// below one another.
+    Members(usize),
     /// A size known from the model.
     Of(usize),
 }
@@ -19,6 +22,7 @@ impl Dim {
     pub fn size(self, batch: usize) -> usize {
         match self {
             Self::Batch => batch,
+            Self::Members(members) => batch * members,
             Self::Of(size) => size,
         }
     }
@@ -28,6 +32,7 @@ impl fmt::Display for Dim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Batch => write!(f, "batch"),
+            Self::Members(members) => write!(f, "batch*{members}"),
             Self::Of(size) => write!(f, "{size}"),
         }
     }
@@ -51,6 +56,11 @@ impl Shape {
     /// One value a row of the batch: `[batch]`.
     pub fn per_row() -> Self {
         Self(vec![Dim::Batch])
+    }
+
+    /// One value for each member and row of the batch.
+    pub fn per_member(members: usize) -> Self {
+        Self(vec![Dim::Members(members)])
     }
 
     /// The dimensions, slowest first.
@@ -102,6 +112,25 @@ pub fn bytes_text(bytes: u64) -> String {
         value /= 1024.0;
     }
     format!("{value:.1} TiB")
+}
+
+/// A count with commas between thousands: `12,345`. Every line that is printed has counts so; numbers that name one thing, such as those
+/// of lines, epochs and steps, have no commas, and files for programs have none.
+pub fn count(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Returns a count with its noun, in the plural unless there is one: `1 row`, `12,345 rows`.
+pub fn pluralize(value: u64, what: &str) -> String {
+    format!("{} {what}{}", count(value), if value == 1 { "" } else { "s" })
 }
 
 /// A number as people read it, in at most a dozen letters: four places after the point, or powers of ten where these would say

@@ -4,7 +4,7 @@
 
 mod call;
 
-pub(crate) use call::{Call, WrittenCall, name_and_inner, parts, plain, written};
+pub(crate) use call::{Call, WrittenCall, key_and_value, name_and_inner, parts, plain, written};
 
 /// An item as documents show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1644,3 +1644,38 @@ fn profile_tells_of_each_kernel_and_of_a_step() {
         assert!(String::from_utf8_lossy(&wrong.stderr).contains(said), "{wrong:?}");
     }
 }
+
+/// Under a launcher of several processes each would write the same folder, unless they are ranks of one run.
+#[test]
+fn several_processes_do_not_write_one_folder() {
+    let place = Place::new();
+    place.write("sweep.toml", "epochs = 1\nhidden = [[4], [8]]\n");
+    let train = ["train", "classes.csv", "--target", "kind", "--out", "run", "--epochs", "1"];
+    let sweep =
+        ["sweep", "classes.csv", "--target", "kind", "--config", "sweep.toml", "--device", "cpu"];
+    let started =
+        |variable: &str, args: &[&str]| place.command(args).env(variable, "4").output().unwrap();
+    for variable in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"] {
+        let output = started(variable, &train);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        // With MPI, the process asks it, and there are no others.
+        let why = if cfg!(feature = "mpi") { "MPI knows of 1" } else { "--features mpi" };
+        assert!(said.contains(&format!("4 processes were started ({variable})")), "{said}");
+        assert!(said.contains(why) && !place.path("run").exists(), "{said}");
+        let output = started(variable, &sweep);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("a sweep without --shard is for one process"), "{said}");
+    }
+    place.ok(&train);
+    let output = started("PMI_SIZE", &["resume", "run", "--epochs", "2"]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    // Shards have folders of their own, and one process of a launcher is alone.
+    let shard = [&sweep[..], &["--shard", "1/2", "--out", "shard"]].concat();
+    let output = started("PMI_SIZE", &shard);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let alone = ["train", "classes.csv", "--target", "kind", "--out", "other", "--epochs", "1"];
+    let output = place.command(&alone).env("PMI_SIZE", "1").output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+}

@@ -19,16 +19,19 @@ use wgrad::cli::Cli;
 const ALWAYS: &str = "\
     train: duplicates gaps weight-decay target ignore valid weight features columns task scale hidden init optimizer lr epochs batch-size seed loss reduction \
     clip-norm clip-value average schedule warmup freeze groups metrics shuffle device precision device-memory host-memory table-cache out \
-    checkpoint-every checkpoint-minutes config json quiet force layers help members folds split-seed no-report
-    resume: stop-patience epochs device table checkpoint no-report json quiet
+    checkpoint-every checkpoint-minutes config json quiet force layers help members folds split-seed no-report view tensorboard recipe \
+    time-budget
+    resume: stop-patience epochs device table checkpoint tensorboard no-report view json quiet
     evaluate: weights device report json quiet
     predict: weights out device json quiet
     inspect: columns ignore missing one-hot min-count json
     info: json
     plot: what out json quiet
     report: out json quiet
-    find-lr: from to rates steps
-    sweep: search
+    calibrate: out force json quiet
+    find-lr: from to rates steps picture
+    sweep: search shard merge no-report view
+    tune: trials one no-report view
     export: onnx weights force json quiet
     adapters: json
     cache: table-cache json
@@ -36,7 +39,7 @@ const ALWAYS: &str = "\
     bench: device workload network precision seconds profile predict no-verify json quiet";
 
 /// Commands that take the options of a training beside their own.
-const AS_TRAIN: [&str; 2] = ["find-lr", "sweep"];
+const AS_TRAIN: [&str; 3] = ["find-lr", "sweep", "tune"];
 
 /// A command, an option, arguments with which it changes nothing, and what is said of that.
 const WITHOUT_EFFECT: &[(&str, &str, &str, &str)] = &[
@@ -54,6 +57,21 @@ const WITHOUT_EFFECT: &[(&str, &str, &str, &str)] = &[
     ),
     ("train", "min-count", "n.csv --target y --min-count 3", "no column is taken for texts"),
     ("train", "one-hot", "n.csv --target y --one-hot 3", "no column is taken for texts"),
+    (
+        "train",
+        "embedding-width",
+        "n.csv --target y --embedding-width 3",
+        "no column is taken for texts",
+    ),
+    ("train", "scale-texts", "n.csv --target y --scale-texts", "no input stands for a text"),
+    ("train", "clamp", "c.csv --target y --clamp", "the target is no number"),
+    ("train", "keep-later", "n.csv --target y --keep last --keep-later", "nothing is watched"),
+    (
+        "train",
+        "drop-last",
+        "n.csv --target y --drop-last --batch-size 1000",
+        "leave no smaller batch",
+    ),
     ("train", "missing", "n.csv --target y --missing none", "no cell of a feature is"),
     ("train", "positive", "n.csv --target y --positive 1", "is a number"),
     ("train", "target-scale", "c.csv --target y --target-scale log", "the target is no number"),
@@ -131,7 +149,21 @@ const WITHOUT_EFFECT: &[(&str, &str, &str, &str)] = &[
     ("train", "folds-repeats", "n.csv --target y --folds-repeats 2", "belongs to --folds"),
     ("train", "refit", "n.csv --target y --refit", "belongs to --folds"),
     ("train", "members", "n.csv --target y --members 2 --folds 3", "folds have a network each"),
+    ("find-lr", "epochs", "n.csv --target y --epochs 9", "--epochs changes nothing"),
+    (
+        "find-lr",
+        "keep",
+        "n.csv --target y --keep last --schedule cosine",
+        "--schedule, --keep change nothing",
+    ),
+    ("find-lr", "clamp", "n.csv --target y --clamp", "--clamp changes nothing"),
     ("sweep", "trials", "n.csv --target y --config s.toml --search grid --trials 3", "--trials"),
+    (
+        "sweep",
+        "allow-missing",
+        "n.csv --target y --config s.toml --trials 2 --allow-missing",
+        "--merge",
+    ),
     ("resume", "schedule-epochs", "run --epochs 3 --schedule-epochs 9", "changes nothing"),
     ("resume", "stop-delta", "run --epochs 3 --stop-delta 0.1", "nothing is watched"),
     ("evaluate", "target", "run n.csv --target d.npy", "goes with an array"),
@@ -149,6 +181,10 @@ const WITHOUT_EFFECT: &[(&str, &str, &str, &str)] = &[
     ("plot", "decimal", "run d.npy --decimal comma", "the file is no text"),
     ("plot", "header", "run --header no", "no table is given"),
     ("plot", "sheet", "run n.csv --sheet s", "--sheet goes with an Excel workbook"),
+    ("calibrate", "delimiter", "run d.npy --out c.st --delimiter comma", "the file is no text"),
+    ("calibrate", "decimal", "run --out c.st --decimal comma", "no table is given"),
+    ("calibrate", "header", "run --out c.st --header no", "no table is given"),
+    ("calibrate", "sheet", "run n.csv --out c.st --sheet s", "--sheet goes with an Excel workbook"),
     ("report", "delimiter", "run d.npy --delimiter comma", "the file is no text"),
     ("report", "decimal", "run --decimal comma", "no table is given"),
     ("report", "header", "run d.npy --header no", "the file is no text"),
@@ -181,16 +217,14 @@ fn every_option_is_in_the_table() {
         let train = cli.find_subcommand("train").unwrap();
         let of_train: BTreeSet<&str> =
             train.get_arguments().filter_map(clap::Arg::get_long).collect();
-        let options: BTreeSet<&str> = command
-            .get_arguments()
-            .filter_map(clap::Arg::get_long)
-            .filter(|it| *it != "help" && !(AS_TRAIN.contains(&name) && of_train.contains(it)))
-            .collect();
+        let own = |it: &&str| *it != "help" && !(AS_TRAIN.contains(&name) && of_train.contains(it));
+        let options: BTreeSet<&str> =
+            command.get_arguments().filter_map(clap::Arg::get_long).filter(own).collect();
         let line = ALWAYS.lines().find_map(|line| line.trim().strip_prefix(&format!("{name}: ")));
         let always = line.unwrap_or_default().split_whitespace();
         let known: BTreeSet<&str> = always
             .chain(WITHOUT_EFFECT.iter().filter(|row| row.0 == name).map(|row| row.1))
-            .filter(|it| *it != "help")
+            .filter(own)
             .collect();
         assert_eq!(options, known, "{name}");
     }

@@ -397,3 +397,102 @@ fn a_positive_class_that_there_is_not_is_refused() {
     let (table, _) = place.ok("predict s labels.csv --quiet");
     assert!(table.lines().next().unwrap().ends_with("hot_predicted,hot_probability_0"), "{table}");
 }
+
+/// Temperature scaling changes probabilities, and with one network neither the likeliest class nor the order of rows.
+#[test]
+fn calibrated_models_have_the_least_log_loss_and_the_same_classes() {
+    let place = Place::new();
+    let table = weighed(300, false);
+    for (target, more) in [
+        ("two", ""),
+        ("three", ""),
+        ("three", " --members 2"),
+        ("up,hot", " --task labels"),
+        ("two", " --weight w"),
+    ] {
+        let columns: Vec<&str> = ["a", "b", "w"].into_iter().chain(target.split(',')).collect();
+        place.write("t.csv", &only(&table, &columns));
+        let ignore = if more.contains("weight") { "" } else { " --ignore w" };
+        place.ok(&format!(
+            "train t.csv --target {target} --epochs 40 --lr 0.02 --keep last --out r --force --no-report --quiet{more}{ignore}"
+        ));
+        let (told, _) = place.ok("calibrate r --out c.safetensors --force --json");
+        let told: Value = serde_json::from_str(&told).unwrap();
+        let number = |it: &Value, key: &str| it[key].as_f64().unwrap();
+        assert!(number(&told, "log_loss") < number(&told, "log_loss_before"), "{target}: {told}");
+        let figures = |run: &str| -> Value {
+            let out = place.out(&format!("evaluate {run} r/validation.csv --json --quiet"));
+            serde_json::from_str(&out).unwrap()
+        };
+        let (before, after) = (figures("r"), figures("c.safetensors"));
+        for (it, key) in [(&before, "log_loss_before"), (&after, "log_loss")] {
+            let got = number(it, "log_loss");
+            assert!(
+                (got - number(&told, key)).abs() < 1e-5 * got,
+                "{target}{more} {key}: {got} {told}"
+            );
+        }
+        if !more.contains("members") {
+            assert_eq!(before["accuracy"], after["accuracy"], "{target}");
+        }
+        // A calibrated model has the least loss already.
+        let again = place
+            .out("calibrate c.safetensors r/validation.csv --out d.safetensors --force --json");
+        let again: Value = serde_json::from_str(&again).unwrap();
+        assert!((number(&again, "temperature") - 1.0).abs() < 1e-3, "{target}: {again}");
+    }
+    let said = place.refused("calibrate r --out c.safetensors");
+    assert!(said.contains("is there already"), "{said}");
+    // Rows that the network was trained on.
+    for command in [
+        "calibrate r t.csv --out f.safetensors",
+        "report r t.csv --out f.html",
+        "plot r t.csv --what roc --out f",
+    ] {
+        let (_, said) = place.ok(command);
+        assert!(
+            said.contains("of 218 rows are equal to rows that this run was trained on"),
+            "{command}: {said}"
+        );
+    }
+    assert!(place.read("f.html").contains("of 218 rows are equal to rows"));
+    // Rows of the run that were edited are not taken for its own, and the message says how to go on.
+    let rows = place.read("r/validation.csv");
+    let lines = rows.lines().count();
+    for changed in
+        [rows.replacen(",yes,", ",no,", 1), rows.trim_end().rsplit_once('\n').unwrap().0.into()]
+    {
+        assert_ne!(changed, rows);
+        place.write("r/validation.csv", &changed);
+        let said = place.refused("calibrate r --out g.safetensors");
+        let told = format!("changed after the run had written {} validation rows", lines - 1);
+        assert!(said.contains(&told), "{said}");
+        let command = "calibrate r r/validation.csv --out g.safetensors";
+        assert!(said.contains(&format!("wgrad {command};")), "{said}");
+        place.ok(&format!("{} --force", command.replace("g.safe", "taken.safe")));
+    }
+    place.write("r/validation.csv", &rows);
+    place.ok("calibrate r --out g.safetensors --force");
+    std::fs::remove_file(place.path("r/validation.csv")).unwrap();
+    let said = place.refused("calibrate r --out h.safetensors");
+    let told = format!(
+        "validation.csv with {} validation rows is no more in r; put the file back",
+        lines - 1
+    );
+    assert!(said.contains(&told) && said.contains("calibrate r TABLE --out"), "{said}");
+    place.ok(
+        "train t.csv --target two --ignore w --epochs 1 --valid 0 --out all --no-report --quiet",
+    );
+    let said = place.refused("calibrate all --out h.safetensors");
+    assert!(
+        said.contains("TABLE: missing: this run has no validation rows; name a table"),
+        "{said}"
+    );
+    let said = place.refused("calibrate c.safetensors --out e.safetensors");
+    assert!(said.contains("TABLE: missing: c.safetensors is a model alone"), "{said}");
+    place.write("t.csv", &only(&table, &["a", "b", "y"]));
+    place.ok("train t.csv --target y --epochs 1 --out n --no-report --quiet");
+    let said = place.refused("calibrate n --out n.safetensors");
+    assert!(said.contains("predicts numbers"), "{said}");
+    assert!(!place.path("n.safetensors").exists());
+}

@@ -188,6 +188,27 @@ fn matmul_tn() {
     check("x (vᵀ w)ᵀ + b + c", &step);
 }
 
+/// Products within blocks by themselves: every rule needs the two others.
+#[test]
+fn block_products() {
+    let blocks = 5;
+    let step = by_hand(&[5, 5, 5], false, Loss::Mse, |g, x, p| {
+        // [5 · 1, 5] for x within blocks of one column: [batch, 25], and back to [batch, 5].
+        let wide = push(g, "wide", Op::BlockNn { a: x, b: p[0], blocks });
+        let narrow = push(g, "narrow", Op::BlockNt { a: wide, b: p[1], blocks });
+        push(g, "z", Op::MatmulNt { a: narrow, b: p[2] })
+    });
+    check("blocks of x", &step);
+    let step = by_hand(&[5, 5], false, Loss::Mse, |g, x, p| {
+        // The gradient's own operation of two parameters, [5, 5 · 1] and [5, 5 · 1] to [5, 1].
+        let own = push(g, "own", Op::BlockTn { a: p[0], b: p[1], blocks });
+        let waves = push(g, "waves", Op::BlockNt { a: x, b: own, blocks });
+        let wide = push(g, "wide", Op::MatmulNt { a: x, b: p[0] });
+        g.add("z", waves, wide).unwrap()
+    });
+    check("blocks of parameters", &step);
+}
+
 #[test]
 fn add_bias() {
     let step = by_hand(&[5], true, Loss::Mse, |g, x, p| {
@@ -330,7 +351,7 @@ fn unusual_stacks() {
 }
 
 /// Networks of every kind of layer, as texts. A bias in front of a batch norm would change nothing.
-const LAYERS: [(&str, &str); 20] = [
+const LAYERS: [(&str, &str); 32] = [
     ("NTK parametrisation", "dense(4, ntk=true), tanh, dense(3, ntk=true, bias=false)"),
     ("batch norm", "dense(4, bias=false), batch_norm, tanh, dense(3)"),
     ("batch norm first", "batch_norm(affine=false), dense(4), silu, dense(3)"),
@@ -349,11 +370,35 @@ const LAYERS: [(&str, &str); 20] = [
     ("scale", "scale, dense(4), tanh, scale(bias=false), dense(3)"),
     ("fixed frequencies", "fourier(3, sigma=0.2), dense(3)"),
     ("learned frequencies", "dense(4), fourier(3, sigma=0.2, learned=true), dense(3)"),
+    ("embedded numbers", "pbld(frequencies=3, outputs=2), dense(3)"),
+    ("some embedded numbers", "pl(frequencies=2, outputs=3, columns=1 3-4), dense(3)"),
+    ("rectified numbers", "dense(4), plr(frequencies=3, columns=0 2), dense(3)"),
+    ("numbers with bends", "ple(bins=3, outputs=2), dense(3)"),
+    ("some numbers with bends", "dense(4), ple(bins=2, outputs=3, columns=1-2), tanh, dense(3)"),
+    (
+        "numbers behind a layer",
+        "dense(4), pbld(frequencies=2, columns=1-2), scale(bias=false), dense(3)",
+    ),
+    ("parametric", "dense(4), parametric(selu), dense(4), parametric(mish), dense(3)"),
     ("prelu", "dense(4), prelu, dense(4), prelu(per_column=true), dense(3)"),
     ("gates", "dense(8), glu, dense(6), swiglu, geglu(4), dense(3)"),
     ("softmax", "dense(4), softmax, dense(3), log_softmax"),
     ("one column", "dense(1), scale, silu, batch_norm, prelu(per_column=true), dense(3)"),
     ("custom", "dense(4), custom(x + sin(x1 * x) * x2, 1, 0.5), custom(x / (1 + x^2)), dense(3)"),
+    ("shared weights", "batch_ensemble(4, dense(6), tanh, dense(4), silu, dense(3))"),
+    (
+        "shared weights without biases",
+        "batch_ensemble(2, dense(6, bias=false, ntk=true), tanh, dense(3, bias=false, ntk=true))",
+    ),
+    (
+        "shared weights of mini members",
+        "pbld(frequencies=2, outputs=2), batch_ensemble(3, mini=true, dense(6), tanh, dense(4, ntk=true), silu, dense(3))",
+    ),
+    (
+        "shared weights behind and around other layers",
+        "dense(4), tanh, batch_ensemble(3, residual(dense(6), tanh, dense(4)), parametric(mish), batch_norm, dense(3))",
+    ),
+    ("members with nothing to share", "batch_ensemble(3, scale, prelu(per_column=true), dense(3))"),
 ];
 
 #[test]
@@ -362,6 +407,13 @@ fn layers() {
         let model: Sequential = text.parse().unwrap();
         let step = training(&model, INPUTS, Loss::Mse, Optimizer::default()).unwrap();
         check(what, &step);
+    }
+    for loss in ["cross-entropy", "kl-divergence", "binary-cross-entropy", "pinball(0.2, 0.7, 0.9)"]
+    {
+        let model = "batch_ensemble(4, dense(5), tanh, dense(3))".parse().unwrap();
+        let loss: Loss = loss.parse().unwrap();
+        let step = training(&model, INPUTS, loss.clone(), Optimizer::default()).unwrap();
+        check(&format!("shared weights under {loss}"), &step);
     }
     let dropout = "dropout(0.2), dense(6), tanh, dropout(0.5), dense(3)".parse().unwrap();
     check(

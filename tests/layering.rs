@@ -5,11 +5,12 @@
 use std::path::{Path, PathBuf};
 
 /// A file under `src/<m>/`, or `src/<m>.rs`, may name only modules that appear at or before `<m>`.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 19] = [
     "error",
     "shape",
     "random",
     "checksum",
+    "host",
     "files",
     "vocabulary",
     "picture",
@@ -18,6 +19,7 @@ const ORDER: [&str; 17] = [
     "model",
     "graph",
     "plan",
+    "ranks",
     "device",
     "train",
     "export",

@@ -40,17 +40,24 @@ struct Batch<T> {
 impl<T: Real> Batch<T> {
     /// Losses of the rows and the gradient, as the kernel gives them.
     fn run(&self, loss: Loss, reduction: Reduction) -> (Vec<T>, Vec<T>) {
+        self.run_members(loss, reduction, 1)
+    }
+
+    /// The same of so many members, whose outputs stand side by side in each row.
+    fn run_members(&self, loss: Loss, reduction: Reduction, members: u32) -> (Vec<T>, Vec<T>) {
         let form = LossVariant {
             mean: reduction == Reduction::Mean,
             constants: !self.constants.is_empty(),
             weights: self.weights.is_some(),
             scaled: false,
+            members,
         };
         let rows = u32::try_from(self.rows).unwrap();
         let step = StepParams { rows, divisor: Some(self.divisor), ..StepParams::default() };
         let extra = LossInputs {
             constants: form.constants.then_some(&*self.constants),
             weights: self.weights.as_deref(),
+            members: members as usize,
         };
         let mut losses = vec![T::of(7.0); self.rows];
         let mut gradient = vec![T::of(7.0); self.outputs.len()];
@@ -253,15 +260,49 @@ fn gradients_are_those_of_differences() {
     }
 }
 
+/// Members have the row's targets each, and weigh the same.
+#[test]
+fn the_loss_of_members_is_the_mean_of_their_losses() {
+    let quantiles = "pinball(0.2, 0.7)".parse::<Loss>().unwrap();
+    for loss in Loss::all().into_iter().chain([quantiles]) {
+        for reduction in [Reduction::Mean, Reduction::Sum] {
+            let with = |outputs: Vec<f64>| Batch { outputs, ..random_batch(loss.clone(), 7) };
+            let Batch { outputs, rows, .. } = random_batch(loss.clone(), 7);
+            let (len, n) = (outputs.len(), outputs.len() / rows);
+            let concat = |each: &[Vec<f64>]| -> Vec<f64> {
+                let of_row = |row: usize| each.iter().flat_map(move |it| &it[row * n..][..n]);
+                (0..rows).flat_map(of_row).copied().collect()
+            };
+            let each: Vec<_> = (20..23).map(|seed| normal(len, Seed(seed))).collect();
+            let alone: Vec<(Vec<f64>, Vec<f64>)> =
+                each.iter().map(|it| with(it.clone()).run(loss.clone(), reduction)).collect();
+            let together = with(concat(&each));
+            let (losses, gradient) = together.run_members(loss.clone(), reduction, 3);
+            let mean = |row: usize| alone.iter().map(|(losses, _)| losses[row]).sum::<f64>() / 3.0;
+            let want: Vec<f64> = (0..rows).map(mean).collect();
+            let limit = Tolerance { abs: 1e-12, rel: 1e-12 };
+            assert_close(&format!("{loss}, {reduction}"), &losses, &want, limit);
+            let third = |slopes: &Vec<f64>| slopes.iter().map(|slope| slope / 3.0).collect();
+            let slopes: Vec<Vec<f64>> = alone.iter().map(|(_, slopes)| third(slopes)).collect();
+            let want = concat(&slopes);
+            assert_close(&format!("slopes of {loss}, {reduction}"), &gradient, &want, limit);
+        }
+    }
+}
+
 #[test]
 fn rows_that_do_not_count_are_zeros() {
     for loss in Loss::all() {
         let batch = random_batch(loss.clone(), 3);
         let fewer = Batch { rows: 5, ..batch };
-        let form = LossVariant { mean: true, constants: true, weights: true, scaled: false };
+        let form =
+            LossVariant { mean: true, constants: true, weights: true, scaled: false, members: 1 };
         let step = StepParams { rows: 2, ..StepParams::default() };
-        let extra =
-            LossInputs { constants: Some(&*fewer.constants), weights: fewer.weights.as_deref() };
+        let extra = LossInputs {
+            constants: Some(&*fewer.constants),
+            weights: fewer.weights.as_deref(),
+            members: 1,
+        };
         let (mut losses, mut gradient) = (vec![f64::NAN; 5], vec![f64::NAN; fewer.outputs.len()]);
         let outs = (losses.as_mut_slice(), gradient.as_mut_slice());
         match loss {

@@ -164,7 +164,7 @@ fn declared_types_decide_kinds() {
         place.ok("train t.parquet --target y --task regress --epochs 1 --hidden 2 --out r");
     assert!(said.contains("`__index_level_0__` is the index of a data frame"), "{said}");
     let header = place.read("r/validation.csv").lines().next().unwrap().to_string();
-    assert_eq!(header, "a,y,y_predicted");
+    assert_eq!(header, "row,a,y,y_predicted");
     // A null of the only column is a row.
     assert_eq!(inspect(file("one.parquet")).unwrap()[0].cells, 3);
 }

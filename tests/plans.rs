@@ -190,6 +190,93 @@ fn three_layers_take_at_most_13_dispatches() {
     }
 }
 
+// ---- Chains ----
+
+/// The plan of a hidden layer with these layers behind it.
+fn with_layers(layers: &str, precision: Precision) -> TrainPlan {
+    let model: Sequential = format!("dense(24), {layers}, dense(3)").parse().unwrap();
+    let sizes = Sizes { batch: 16, train_rows: 53, eval_batch: 10, eval_rows: 10 };
+    plan_in(precision, &model, 7, (Loss::CROSS_ENTROPY, Optimizer::sgd()), sizes)
+}
+
+/// Steps before the loss and after it, and those of predictions, that compute formulas.
+fn formula_steps(plan: &Plan) -> [usize; 3] {
+    let is_formula = |step: &&Step| {
+        matches!(
+            step.kernel,
+            Kernel::Map { .. }
+                | Kernel::MapRows { .. }
+                | Kernel::MapColumns { .. }
+                | Kernel::Chain(_)
+        )
+    };
+    let steps = plan.steps(Phase::Train);
+    let loss = steps.iter().position(|step| step.kernel == Kernel::LogLoss).unwrap();
+    let count = |steps: &[Step]| steps.iter().filter(is_formula).count();
+    [count(&steps[..loss]), count(&steps[loss..]), count(plan.steps(Phase::Eval))]
+}
+
+#[test]
+fn a_norm_with_its_activation_takes_at_most_two_kernels_each_way() {
+    // The weight of an activation of its own takes two more backward: its gradient is summed over rows, then over columns.
+    let acts = [
+        ("relu", 0),
+        ("gelu", 0),
+        ("silu", 0),
+        ("tanh", 0),
+        ("mish", 0),
+        ("gelu, dropout(0.1)", 0),
+        ("custom(x * tanh(x))", 0),
+        ("prelu", 2),
+        ("custom(x * tanh(x1 * x), 1)", 2),
+    ];
+    // Forward, backward, and in predictions, where batch norm has its statistics already.
+    for (norm, want) in [
+        ("layer-norm", [1, 2, 1]),
+        ("layer-norm(affine=false)", [1, 1, 1]),
+        ("rms-norm", [1, 2, 1]),
+        ("rms-norm(affine=false)", [1, 1, 1]),
+        ("batch-norm", [2, 2, 1]),
+        ("batch-norm(affine=false)", [2, 2, 1]),
+    ] {
+        for (act, more) in acts {
+            for precision in [Precision::F32, Precision::F16] {
+                let plan = with_layers(&format!("{norm}, {act}"), precision);
+                let found = formula_steps(&plan);
+                let want = [want[0], want[1] + more, want[2]];
+                let fits = found.iter().zip(want).all(|(found, want)| *found <= want);
+                assert!(fits, "{norm}, {act}: {found:?}\n{}", *plan);
+            }
+        }
+    }
+}
+
+#[test]
+fn chains_bind_no_more_slots_than_every_adapter_allows() {
+    for layers in [
+        "batch-norm, gelu, layer-norm, silu, rms-norm",
+        "residual(layer-norm, dense(24), relu), layer-norm, gelu, residual(rms-norm, gelu)",
+        "branches((layer_norm), (rms_norm), (batch_norm)), softmax, log_softmax",
+        "fourier(8), prelu, scale, custom(x * tanh(x)), layer_norm, dropout(0.3)",
+    ] {
+        let plan = with_layers(layers, Precision::F32);
+        let mut chains = 0;
+        for step in Phase::ALL.into_iter().flat_map(|phase| plan.steps(phase)) {
+            if let Kernel::Chain(chain) = step.kernel {
+                chains += 1;
+                let bound = step.kernel.declaration().bound().concat().len();
+                assert!(bound <= 8, "{step:?}\n{}", *plan);
+                assert_eq!(chain.parts(step).len(), step.writes.len());
+            }
+        }
+        assert!(chains > 2, "{layers}: {chains} chains");
+        for phase in [Phase::Train, Phase::Eval] {
+            let steps = accesses(&plan, phase);
+            check_lifetimes(&steps).and_then(|()| check_usage(&steps)).unwrap();
+        }
+    }
+}
+
 // ---- Networks of many layers ----
 
 /// A classifier of so many dense layers of width 8.
@@ -592,11 +679,13 @@ fn norms_take_few_dispatches() {
         let text = format!("dense(5, bias=false), {layer}relu, dense(3)");
         plan_of(&text).steps(Phase::Train).len()
     };
-    // Mean, variance, result, and the activation that else went into the product; its gradient, the sums, the gradient; what keeps
-    // statistics.
-    for (layer, most) in
-        [("batch_norm, ", 10), ("batch_norm(affine=false), ", 10), ("layer_norm, ", 10)]
-    {
+    // By rows: one forward, two backward. By columns: two of each, and two that keep the statistics.
+    for (layer, most) in [
+        ("batch_norm, ", 6),
+        ("batch_norm(affine=false), ", 6),
+        ("layer_norm, ", 3),
+        ("rms_norm, ", 3),
+    ] {
         let more = count(layer) - count("");
         assert!(
             more <= most,

@@ -229,6 +229,13 @@ fn folds_keep_groups_and_refit_trains_on_all_rows() {
     place.out(&alone);
     let (kept, alone) = (place.bytes("f/model.safetensors"), place.bytes("a/model.safetensors"));
     assert_eq!(weights(&kept), weights(&alone));
+    // Without a schedule, the length of the folds' schedules is nothing to warn of.
+    // Metrics are of the folds' validation rows; the network of all rows has none.
+    place.out("train numbers.csv --target y --ignore who --hidden 2 --lr 1 --epochs 30 --folds 2 --refit --metrics mape --out g");
+    assert!(place.json("g/metrics.json")["valid_mape"].is_f64());
+    assert!(place.json("g/metrics.json")["refit_epochs"].as_f64() < Some(30.0));
+    let settings = String::from_utf8(place.bytes("g/refit/config.toml")).unwrap();
+    assert!(!settings.contains("schedule-epochs"), "{settings}");
 }
 
 /// The weights of a model file, behind its header.
@@ -324,4 +331,46 @@ fn killed_ensembles_end_as_if_they_were_not() {
 #[test]
 fn killed_folds_end_as_if_they_were_not() {
     kill_and_go_on("numbers.csv --target y --ignore who --folds 3 --refit");
+}
+
+#[test]
+fn folds_are_compared_with_simple_predictions_of_the_same_folds() {
+    let place = tables();
+    let (_, said) = place.ok(&format!("train classes.csv --target kind {QUICK} --folds 3 --out f"));
+    let rows = columns(&place.read("f/out_of_fold.csv"));
+    let kinds = rows["kind"].iter().zip(&rows["fold"]);
+    let ups = |fold: &str, held: bool| {
+        let own = kinds.clone().filter(|(_, of)| (of.as_str() == fold) == held);
+        let (ups, all) =
+            own.fold((0, 0), |it, (kind, _)| (it.0 + usize::from(kind == "up"), it.1 + 1));
+        ups as f64 / f64::from(all)
+    };
+    // The class that is more frequent in the two other folds.
+    let right = |fold| if ups(fold, false) > 0.5 { ups(fold, true) } else { 1.0 - ups(fold, true) };
+    let want = ["0", "1", "2"].map(right).iter().sum::<f64>() / 3.0;
+    let baselines = &place.json("f/metrics.json")["baselines"];
+    let got = baselines["constant"]["valid_accuracy"].as_f64().unwrap();
+    assert!((got - want).abs() < 1e-9, "{got} {want}");
+    let told = format!(
+        "mean of 3 folds: 90 rows, loss {:.4}",
+        baselines["constant"]["valid_loss"].as_f64().unwrap()
+    );
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("compare always ") && said.contains(&told), "{said}");
+    assert!(said.contains("compare logistic regression, mean of 3 folds: 90 rows"), "{said}");
+    assert!(place.read("f/report.html").contains(">logistic regression, mean of 3 folds</th>"));
+    // A model that is linear itself has no linear one beside it, and the report says so.
+    place.out("train classes.csv --target kind --layers dense --epochs 1 --out line");
+    let told = "No linear model is compared: the network is one itself.";
+    assert!(place.read("line/report.html").contains(told));
+    assert_eq!(
+        place.json("line/metrics.json")["baselines"]["without_linear"],
+        "the network is one itself"
+    );
+    place.out("train classes.csv --target kind --valid 0 --epochs 1 --out all");
+    assert!(
+        place
+            .read("all/report.html")
+            .contains("No simple predictions are compared: no rows were held out.")
+    );
 }

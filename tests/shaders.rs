@@ -48,7 +48,7 @@ fn every_shader() -> Vec<Shader> {
                 variant,
                 stored,
                 &consts,
-                &generated(&kernel, &formulas(7), &[stored.read; 6]),
+                &generated(&kernel, &formulas(7), [&[stored.read; 6], &[stored.write; 5]]),
             );
             let bindings = declared(&kernel);
             all.push(Shader { spec, variant, bindings, stored, label, wgsl });
@@ -205,8 +205,23 @@ fn table_matches_shaders() {
             (0..).zip(spec.params).map(|(i, name)| ((*name).to_string(), 4 * i)).collect();
         assert_eq!(fields_of(module, "Params"), wanted, "{label}");
         let step = [
-            "first", "rows", "log", "step", "seed", "apply", "dropout", "divisor", "s0", "s1",
-            "s2", "s3", "s4", "s5", "s6", "s7",
+            "first",
+            "rows",
+            "log",
+            "step",
+            "seed",
+            "apply",
+            "dropout",
+            "divisor",
+            "s0",
+            "s1",
+            "s2",
+            "s3",
+            "s4",
+            "s5",
+            "s6",
+            "s7",
+            "batch_row",
         ];
         let wanted: Vec<_> =
             (0..).step_by(4).zip(step).map(|(at, name)| (name.to_string(), at)).collect();
@@ -259,4 +274,29 @@ fn places_in_the_slot_of_the_loss_scale_are_those_of_the_plan() {
     let names = ["SCALE", "INVERSE", "GOOD", "OVERFLOW", "SKIPPED"];
     assert_eq!(names.map(|name| numbers.values()[place(name)]), [1.0, 2.0, 3.0, 4.0, 5.0]);
     assert_eq!(LossScaler::of(numbers.values()), numbers);
+}
+
+/// Returns the variables of inner blocks that are declared without a value.
+fn without_value(wgsl: &str) -> Vec<&str> {
+    let (mut depth, mut found) = (0, Vec::new());
+    for line in wgsl.lines() {
+        let code = line.split("//").next().unwrap_or_default();
+        let text = code.trim();
+        if depth > 1 && text.starts_with("var ") && !text.contains('=') {
+            found.push(text);
+        }
+        depth += code.matches('{').count();
+        depth -= code.matches('}').count();
+    }
+    found
+}
+
+#[test]
+fn variables_of_loops_have_a_value() {
+    // Chromium's compiler gives a variable of a loop its zero in the first turn only.
+    for_each_shader(|Shader { label, wgsl, .. }, _, _| {
+        assert_eq!(without_value(wgsl), [""; 0], "{label}");
+    });
+    let wrong = "fn f() {\n    var a: f32;\n    loop {\n        var b: f32;\n        var c = 0.0;\n    }\n}\n";
+    assert_eq!(without_value(wrong), ["var b: f32;"]);
 }

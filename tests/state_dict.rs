@@ -43,6 +43,7 @@ fn names(model: &Sequential, found: &mut Vec<&'static str>) {
         found.push(layer.name());
         match layer {
             Layer::Residual(inner) => names(inner, found),
+            Layer::BatchEnsemble(ensemble) => names(&ensemble.layers, found),
             Layer::Branches(branches) => branches.iter().for_each(|it| names(it, found)),
             _ => {}
         }

@@ -147,6 +147,176 @@ fn folds_grids_and_halving() {
 }
 
 #[test]
+fn variables_of_a_sweep_stand_in_its_layers() {
+    let place = tables();
+    let file = "epochs = 2\nlayers = \"{body}dense\"\n[variables]\nbody = [\"dense({width}), tanh, \"]\nwidth = [3, 5]";
+    place.write("v.toml", file);
+    let told = place.out("sweep t.csv --target y --config v.toml --search grid --out v");
+    assert_eq!(place.read("v/sweep.csv").lines().count(), 3);
+    for (trial, width) in [(0, 3), (1, 5)] {
+        let config: toml::Table =
+            place.read(&format!("v/trials/{trial}/config.toml")).parse().unwrap();
+        let layers = config["layers"].to_string();
+        assert!(layers.contains(&format!("dense({width})")), "{layers}");
+    }
+    // What all trials have alike is no column of the table that is shown.
+    assert!(told.lines().next().unwrap().ends_with("epoch  width"), "{told}");
+}
+
+#[test]
+fn a_search_leaves_the_mean_of_networks_that_are_best_together() {
+    let place = tables();
+    let tune = "tune t.csv --target y --recipe plain --epochs 9 --trials 12 --stop-metric rmse";
+    let told = place.out(&format!("{tune} --out t"));
+    let metrics: Value = serde_json::from_str(&place.read("t/metrics.json")).unwrap();
+    let members: Vec<u64> =
+        metrics["members"].as_array().unwrap().iter().map(|it| it.as_u64().unwrap()).collect();
+    let (value, alone) =
+        (metrics["value"].as_f64().unwrap(), metrics["best"]["value"].as_f64().unwrap());
+    assert_eq!(members[0], metrics["best"]["trial"].as_u64().unwrap());
+    assert!(value < alone || members.len() == 1 && value == alone, "{metrics}");
+    assert!(told.trim_end().lines().last().unwrap().starts_with("t: the "), "{told}");
+    // The mean of the members' predictions, computed by hand, has the RMSE that is told.
+    let columns = |run: &str| -> Vec<(f64, f64)> {
+        let text = place.read(&format!("{run}/validation.csv"));
+        let header: Vec<&str> = text.lines().next().unwrap().split(',').collect();
+        let at = |name: &str| header.iter().position(|it| *it == name).unwrap();
+        let (actual, predicted) = (at("y"), at("y_predicted"));
+        let row = |line: &str| {
+            let cells: Vec<&str> = line.split(',').collect();
+            (cells[actual].parse().unwrap(), cells[predicted].parse().unwrap())
+        };
+        text.lines().skip(1).map(row).collect()
+    };
+    let whole = columns("t");
+    let each: Vec<Vec<(f64, f64)>> = members
+        .iter()
+        .map(|trial| {
+            let run = format!("t/trials/{trial}");
+            let again = format!("again{trial}");
+            place.out(&format!("train --config {run}/config.toml --out {again} --quiet"));
+            assert_eq!(
+                place.bytes(&format!("{run}/model.safetensors")),
+                place.bytes(&format!("{again}/model.safetensors"))
+            );
+            columns(&again)
+        })
+        .collect();
+    let mut squares = 0.0;
+    for (row, (actual, predicted)) in whole.iter().enumerate() {
+        let mean = each.iter().map(|it| it[row].1).sum::<f64>() / each.len() as f64;
+        assert!((mean - predicted).abs() < 1e-4, "row {row}: {mean} {predicted}");
+        squares += (mean - actual).powi(2);
+    }
+    let rmse = (squares / whole.len() as f64).sqrt();
+    assert!((rmse / value - 1.0).abs() < 1e-4, "{rmse} {value}");
+    // The model is used as that of any run, and one network alone on wish.
+    assert_eq!(place.out("predict t t.csv").lines().count(), 81);
+    place.out(&format!("{tune} --one --out one --quiet"));
+    let best = format!("t/trials/{}/model.safetensors", members[0]);
+    let weights = |run: &str| wgrad::export::read_ensemble(place.path(run)).unwrap();
+    assert_eq!(weights("one/model.safetensors"), weights(&best));
+    let alone: Value = serde_json::from_str(&place.read("one/metrics.json")).unwrap();
+    assert_eq!(alone["members"].as_array().unwrap().len(), 1);
+    // What is given is not tried.
+    place.out("tune t.csv --target y --recipe plain --hidden 4 --lr 0.01 --epochs 2 --trials 2 --out given --quiet");
+    let header = place.read("given/sweep.csv").lines().next().unwrap().to_string();
+    assert!(header.starts_with("trial,batch-size,weight-decay,valid_"), "{header}");
+}
+
+#[test]
+fn a_search_that_is_killed_ends_as_if_it_were_not() {
+    let place = tables();
+    let tune = "tune t.csv --target y --recipe plain --hidden 8 --epochs 27 --trials 12 --quiet";
+    let begun = Instant::now();
+    place.out(&format!("{tune} --out whole"));
+    let whole = begun.elapsed();
+    let mut random = Seed(5).stream(Purpose::Synthetic);
+    for _ in 0..3 {
+        let _ = fs::remove_dir_all(place.path("killed"));
+        killed(place.command(&format!("{tune} --out killed")), whole.mul_f64(random.unit()));
+        if !place.path("killed/sweep.toml").exists() {
+            place.out(&format!("{tune} --out killed --force"));
+        }
+        place.out("resume killed --quiet");
+        assert_eq!(place.bytes("killed/model.safetensors"), place.bytes("whole/model.safetensors"));
+        assert_eq!(trial_rows(&place, "killed/sweep.csv"), trial_rows(&place, "whole/sweep.csv"));
+    }
+}
+
+#[test]
+fn a_time_decides_the_number_of_trials_and_of_epochs() {
+    let place = tables();
+    place.out("tune t.csv --target y --recipe plain --hidden 8 --epochs 9 --time-budget 1s --out t --quiet");
+    let sweep: toml::Table = place.read("t/sweep.toml").parse().unwrap();
+    let trials = sweep["trials"].as_integer().unwrap();
+    assert_eq!(place.read("t/sweep.csv").lines().count() as i64, trials + 1);
+    assert!(trials % 9 == 0 && trials >= 9, "{trials}");
+    // A search that has ended says the same again.
+    let before = place.bytes("t/model.safetensors");
+    place.out("resume t --quiet");
+    assert_eq!(place.bytes("t/model.safetensors"), before);
+    // No time is enough for so many epochs: there are fewer, and all trials have the same.
+    place.out(
+        "tune t.csv --target y --recipe plain --hidden 8 --epochs 3000000 --time-budget 1s --out few --quiet",
+    );
+    let sweep: toml::Table = place.read("few/sweep.toml").parse().unwrap();
+    assert!(sweep["settings"]["epochs"].as_integer().unwrap() < 3_000_000);
+    let output =
+        place.run("train t.csv --target y --hidden 4 --epochs 3000000 --time-budget 0.5s --out r");
+    let said = String::from_utf8(output.stderr).unwrap();
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        said.contains("so that 500 ms are enough") && said.contains("of 3000000 epochs"),
+        "{said}"
+    );
+    let config: toml::Table = place.read("r/config.toml").parse().unwrap();
+    let epochs = config["epochs"].as_integer().unwrap();
+    assert!((1..3_000_000).contains(&epochs) && !config.contains_key("time-budget"), "{epochs}");
+    place.out("train t.csv --target y --hidden 4 --epochs 2 --time-budget 1h --folds 2 --refit --out f --quiet");
+    let config: toml::Table = place.read("f/config.toml").parse().unwrap();
+    assert_eq!(config["epochs"].as_integer(), Some(2));
+}
+
+#[test]
+fn wrong_searches_are_refused() {
+    let place = tables();
+    for (options, want) in [
+        (
+            "--time-budget soon",
+            "--time-budget: \"soon\" is no time; give one such as 90s, 10m or 2h",
+        ),
+        ("--trials 0", "--trials: 0, but it must be above 0"),
+        ("--members 2", "--members: a trial is one network"),
+        ("--valid 0", "--valid: trials are judged by validation rows"),
+        (
+            "--recipe plain --hidden 4 --lr 0.1 --weight-decay 0 --batch-size 8",
+            "nothing is left to try",
+        ),
+        ("--lr auto", "--lr: trials are compared with given rates"),
+    ] {
+        let said = place.refused(&format!("tune t.csv --target y {options} --out r"));
+        assert!(said.contains(want), "{options}: {said}");
+        assert!(!place.path("r").exists(), "{options}");
+    }
+    let said = place.refused("tune - --target y --task regress --out r");
+    assert!(said.contains("TABLE: standard input is read once"), "{said}");
+    place.write("e.toml", "epochs = [3, 6]");
+    let said = place.refused("tune t.csv --target y --config e.toml --out r");
+    assert!(said.contains("e.toml: epochs: the best trials go on"), "{said}");
+    // A training does not leave the trials of a search beside its model.
+    place.out(
+        "tune t.csv --target y --recipe plain --hidden 4 --epochs 2 --trials 2 --out t --quiet",
+    );
+    let said = place.refused("train t.csv --target y --hidden 4 --epochs 1 --out t --force");
+    assert!(said.contains("t is the folder of a sweep"), "{said}");
+    let said = place.refused("tune t.csv --target y --recipe plain --out t");
+    assert!(said.contains("or go on with it: wgrad resume t"), "{said}");
+    let said = place.refused("sweep t.csv --target y --config s.toml --time-budget 5s --out r");
+    assert!(said.contains("--time-budget: trials are compared after the epochs"), "{said}");
+}
+
+#[test]
 fn wrong_sweeps_are_refused_and_failed_trials_told() {
     let place = tables();
     fs::write(place.path("none.toml"), "epochs = 3").unwrap();

@@ -171,8 +171,14 @@ fn rows_are_split_by_time_groups_and_columns() {
     place.write("t.csv", &numbers);
     let days = |run: &str| -> Vec<usize> {
         let rows = place.text(&format!("{run}/validation.csv"));
-        let first = |row: &str| row.split(',').next().unwrap().parse::<f64>().unwrap() as usize;
-        rows.lines().skip(1).map(first).collect()
+        let days = |row: &str| {
+            let mut cells = row.split(',').map(|cell| cell.parse::<f64>().unwrap_or(-1.0) as usize);
+            let (number, day) = (cells.next().unwrap(), cells.next().unwrap());
+            // Days count the rows of this table from 0.
+            assert_eq!(number, day + 1, "{row}");
+            day
+        };
+        rows.lines().skip(1).map(days).collect()
     };
     place.ok(&format!("train t.csv --target y --valid last {TRAIN}"));
     assert_eq!(days("run"), (48..60).collect::<Vec<_>>());
@@ -186,7 +192,7 @@ fn rows_are_split_by_time_groups_and_columns() {
     let held = days("run");
     assert!((10..=15).contains(&held.len()), "{held:?}");
     assert!(held.chunks(5).all(|days| days[0] % 5 == 0 && days[4] == days[0] + 4), "{held:?}");
-    assert!(place.text("run/validation.csv").starts_with("day,part,y"));
+    assert!(place.text("run/validation.csv").starts_with("row,day,part,y"));
 
     place.write("t.csv", &text);
     let said = place.ok(&format!("train t.csv --target y --split-column part {TRAIN}"));
@@ -296,4 +302,44 @@ fn a_table_with_texts_comes_by_a_pipe() {
     );
     let (good, _, said) = piped(&format!("train - {train} --columns a:category --out late"));
     assert!(good, "{said}");
+}
+
+/// Rows of weight 0, without a target, or with a gap that drops them are left out, and counted all the same.
+#[test]
+fn rows_of_predictions_have_their_numbers_in_the_table() {
+    let place = Place::new();
+    let mut text = "id,x,w,y\n".to_string();
+    for i in 1..=240 {
+        let x = if i % 10 == 7 { String::new() } else { (i % 6).to_string() };
+        let y = if i % 10 == 5 { String::new() } else { i.to_string() };
+        writeln!(text, "{i},{x},{},{y}", u8::from(i % 10 != 3)).unwrap();
+    }
+    place.write("t.csv", &text);
+    let columns = |file: &str, name: &str| -> Vec<(String, String)> {
+        let text = place.text(file);
+        let header = text.lines().next().unwrap();
+        let place = header.split(',').position(|it| it == name).unwrap();
+        let cells = |line: &str| {
+            let cells: Vec<&str> = line.split(',').collect();
+            (cells[0].to_string(), cells[place].to_string())
+        };
+        text.lines().skip(1).map(cells).collect()
+    };
+    let train = "train t.csv --target y --task regress --weight w --gaps drop --epochs 1 --hidden 2 --no-report --quiet";
+    for (more, rows) in [("", 34), (" --valid last", 34), (" --valid t.csv", 192)] {
+        place.ok(&format!("{train}{more} --out run --force"));
+        for name in ["id", "y"] {
+            let found = columns("run/validation.csv", name);
+            assert_eq!(found.len(), rows, "{more}");
+            assert!(found.iter().all(|(row, id)| row == id), "{more} {name}: {found:?}");
+        }
+    }
+    place.ok(&format!("{train} --folds 3 --out folds"));
+    let found = columns("folds/out_of_fold.csv", "y");
+    assert_eq!(found.len(), 168);
+    assert!(found.iter().all(|(row, y)| row == y), "{found:?}");
+    // A column of the table keeps its name.
+    place.write("t.csv", text.replace("id,x", "row,x"));
+    place.ok(&format!("{train} --out run --force"));
+    assert!(place.text("run/validation.csv").starts_with("row_2,row,x,y,w,y_predicted\n"));
 }

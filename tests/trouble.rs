@@ -377,7 +377,7 @@ fn long_lists_and_large_numbers_are_cut() {
             "2", "--epochs", "1", "--out", "w",
         ],
     );
-    assert!(said.contains("`column_19` and 1980 more\n") && said.len() < 3000, "{said}");
+    assert!(said.contains("`column_19` and 1,980 more\n") && said.len() < 3000, "{said}");
     let rows: String = (0..20).map(|i| format!("{i},{}e37\n", i % 7)).collect();
     place.write("n.csv", format!("x,y\n{rows}"));
     let output = place.run(&[

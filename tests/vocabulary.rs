@@ -118,6 +118,8 @@ fn parameters(listed: &str) -> Vec<(String, String)> {
             let check_precision = match name.as_str() {
                 "units" | "frequencies" => "3",
                 "init" => "xavier-normal",
+                "columns" => "0-2 5",
+                "f" => "selu",
                 "milestones" => "[3, 8]",
                 "gamma" if !usable => "0.5",
                 "every" | "timescale" => "2",
@@ -205,11 +207,15 @@ fn every_parameter_is_taken_in_every_way_that_the_document_promises() {
                         parsed::<Sequential>(&format!("{name}(units=3)"))
                     );
                 }
-                "Layers" if ["residual", "branches", "embedding", "custom"].contains(&name) => {
+                "Layers"
+                    if ["residual", "branches", "embedding", "custom", "batch_ensemble"]
+                        .contains(&name) =>
+                {
                     let body = match name {
                         "residual" => "dense(3), relu",
                         "branches" => "(dense(3)), (identity)",
                         "embedding" => "0=12x4",
+                        "batch_ensemble" => "8, mini=true, dense(4), relu, dense(3)",
                         _ => "x * x1, 1",
                     };
                     assert_eq!(
@@ -218,7 +224,7 @@ fn every_parameter_is_taken_in_every_way_that_the_document_promises() {
                     );
                 }
                 "Layers" => {
-                    every_way(name, listed, &["units", "frequencies"], &parsed::<Sequential>)
+                    every_way(name, listed, &["units", "frequencies", "f"], &parsed::<Sequential>)
                 }
                 // A quantile or more, without a name.
                 "Losses" if name == "pinball" => {
@@ -238,6 +244,9 @@ fn every_parameter_is_taken_in_every_way_that_the_document_promises() {
                 }
                 "Initialisation" => every_way(name, listed, &["value"], &parsed::<Init>),
                 "Metrics" => {}
+                "Recipes" => {
+                    assert_eq!(name.parse::<wgrad::train::Recipe>().unwrap().name, name);
+                }
                 other => panic!("nothing reads {other}"),
             }
         }

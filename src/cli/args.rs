@@ -124,6 +124,11 @@ pub enum Verb {
     /// Figures, pictures, columns, preprocessing, network and settings, without a script and without anything from elsewhere.
     #[cfg(feature = "pictures")]
     Report(ReportArgs),
+    /// A model whose probabilities are right as often as they say
+    ///
+    /// Raw outputs of a model for classes or labels are divided by a temperature: the one of the least log loss on rows that the model
+    /// was not trained on (temperature scaling, Guo et al. 2017). The likeliest class of a single network stays the same.
+    Calibrate(CalibrateArgs),
     /// A run's network as an ONNX file, for other programs
     ///
     /// The file takes the table's columns as they are and gives predictions in the target's units.
@@ -164,6 +169,17 @@ pub enum Verb {
         after_long_help = SWEEP_LONG
     )]
     Sweep(Box<SweepArgs>),
+    /// Search for good settings, and leave an ensemble of the best networks
+    ///
+    /// The settings of --recipe are tried over ranges that are known to matter; those that you give stay. Most trials end early, the
+    /// best go on. `wgrad resume` goes on with a search that was stopped.
+    #[command(
+        disable_help_flag = true,
+        override_usage = "wgrad tune TABLE --target COLUMN [--time-budget TIME] [OPTIONS]",
+        after_help = "`wgrad tune --help` shows all options.",
+        after_long_help = ""
+    )]
+    Tune(Box<TuneArgs>),
     /// Try learning rates for a few steps each, and suggest one
     ///
     /// Every rate trains from the same weights on the same batches, and the losses that they come to are shown.
@@ -185,7 +201,7 @@ impl Verb {
     /// Returns true if stdout is for programs.
     pub(super) fn json(&self) -> bool {
         match self {
-            Self::Train(args) => args.json,
+            Self::Train(args) => args.output.json,
             Self::Resume(args) => args.json,
             Self::Evaluate(args) => args.json,
             Self::Predict(args) => args.json,
@@ -195,16 +211,38 @@ impl Verb {
             Self::Plot(args) => args.json,
             #[cfg(feature = "pictures")]
             Self::Report(args) => args.json,
+            Self::Calibrate(args) => args.json,
             Self::Export(args) => args.json,
             Self::Adapters(args) => args.json,
             Self::Cache(args) => args.json,
             Self::Verify(args) => args.json,
             Self::Bench(args) => args.json,
             Self::FindLr(args) => args.json,
-            Self::Sweep(args) => args.json,
+            Self::Sweep(args) => args.output.json,
+            Self::Tune(args) => args.output.json,
             Self::Plan(_) | Self::Vocabulary => false,
         }
     }
+}
+
+/// Output of a command that trains into a folder.
+#[derive(Debug, Args)]
+pub struct TrainingOutput {
+    /// Leave out report.html
+    #[cfg(feature = "pictures")]
+    #[arg(long, help_heading = "Output", hide_short_help = true)]
+    pub no_report: bool,
+    /// Curves and figures on the terminal
+    ///
+    /// The view follows the window's size. Where standard error is no terminal, ordinary lines are shown.
+    #[arg(long, help_heading = "Output", hide_short_help = true, conflicts_with = "quiet")]
+    pub view: bool,
+    /// One JSON object per event on stdout
+    #[arg(long, help_heading = "Output", hide_short_help = true)]
+    pub json: bool,
+    /// No progress and no result, only errors
+    #[arg(long, help_heading = "Output", hide_short_help = true)]
+    pub quiet: bool,
 }
 
 /// `wgrad train`
@@ -216,16 +254,9 @@ pub struct TrainArgs {
     /// Replace the files of an earlier run in the run folder
     #[arg(long, help_heading = "Output", hide_short_help = true)]
     pub force: bool,
-    /// Leave out report.html
-    #[cfg(feature = "pictures")]
-    #[arg(long, help_heading = "Output", hide_short_help = true)]
-    pub no_report: bool,
-    /// One JSON object per event on stdout
-    #[arg(long, help_heading = "Output", hide_short_help = true)]
-    pub json: bool,
-    /// No progress and no result, only errors
-    #[arg(long, help_heading = "Output", hide_short_help = true)]
-    pub quiet: bool,
+    /// Options of what the command tells, and how.
+    #[command(flatten)]
+    pub output: TrainingOutput,
     /// Print the usual options with -h, all with --help
     #[arg(short, long, action = ArgAction::Help, help_heading = "Output")]
     pub help: Option<bool>,
@@ -248,6 +279,11 @@ pub struct ResumeArgs {
     #[cfg(feature = "pictures")]
     #[arg(long)]
     pub no_report: bool,
+    /// Curves and figures on the terminal
+    ///
+    /// The view follows the window's size. Where standard error is no terminal, ordinary lines are shown.
+    #[arg(long, conflicts_with = "quiet")]
+    pub view: bool,
     /// One JSON object per event on stdout
     #[arg(long)]
     pub json: bool,
@@ -278,15 +314,60 @@ pub struct SweepArgs {
         hide_possible_values = true
     )]
     pub search: Search,
+    /// Train one of several parts of the trials, such as 3/8
+    ///
+    /// Shard 3/8 has every eighth trial, from the third, whatever the others do: on another machine, or at another time. --merge joins the
+    /// folders when all have ended.
+    #[arg(long, value_name = "I/N", help_heading = "Search")]
+    pub shard: Option<String>,
+    /// Join the folders of all shards into --out
+    ///
+    /// All settings are those of the shards, and no table is read. What is left is what the sweep would have left undivided.
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        num_args = 1..,
+        help_heading = "Search",
+        conflicts_with_all = ["trials", "search", "shard", "view"]
+    )]
+    pub merge: Vec<PathBuf>,
+    /// Join shards although some are missing
+    ///
+    /// `wgrad resume` trains their trials in the joined folder.
+    #[arg(long, help_heading = "Search", hide_short_help = true)]
+    pub allow_missing: bool,
     /// Replace the files of an earlier sweep in the folder
     #[arg(long, help_heading = "Output", hide_short_help = true)]
     pub force: bool,
-    /// One JSON object per event on stdout
+    /// Options of what the command tells, and how.
+    #[command(flatten)]
+    pub output: TrainingOutput,
+    /// Print the usual options with -h, all with --help
+    #[arg(short, long, action = ArgAction::Help, help_heading = "Output")]
+    pub help: Option<bool>,
+}
+
+/// `wgrad tune`
+#[derive(Debug, Args)]
+pub struct TuneArgs {
+    /// The settings of all trials.
+    #[command(flatten)]
+    pub settings: SweepSettings,
+    /// Number of trials [default: 27, or as many as --time-budget is enough for]
+    #[arg(long, value_name = "COUNT", help_heading = "Search")]
+    pub trials: Option<u32>,
+    /// Keep the best network alone, and no ensemble
+    ///
+    /// Otherwise the model is the mean of up to eight networks, taken one after the other as long as the mean gets better on the
+    /// validation rows.
+    #[arg(long, help_heading = "Search")]
+    pub one: bool,
+    /// Replace the files of an earlier search in the folder
     #[arg(long, help_heading = "Output", hide_short_help = true)]
-    pub json: bool,
-    /// No progress and no result, only errors
-    #[arg(long, help_heading = "Output", hide_short_help = true)]
-    pub quiet: bool,
+    pub force: bool,
+    /// Options of what the command tells, and how.
+    #[command(flatten)]
+    pub output: TrainingOutput,
     /// Print the usual options with -h, all with --help
     #[arg(short, long, action = ArgAction::Help, help_heading = "Output")]
     pub help: Option<bool>,
@@ -310,6 +391,10 @@ pub struct FindLrArgs {
     /// Steps of training at each rate
     #[arg(long, value_name = "COUNT", help_heading = "Rates", default_value_t = 100)]
     pub steps: usize,
+    /// SVG file of the loss by the rate
+    #[cfg(feature = "pictures")]
+    #[arg(long, value_name = "FILE.svg", help_heading = "Output", hide_short_help = true)]
+    pub picture: Option<PathBuf>,
     /// One JSON object per rate on stdout
     #[arg(long, help_heading = "Output", hide_short_help = true)]
     pub json: bool,
@@ -363,7 +448,6 @@ impl FormatArgs {
     }
 
     /// Reads the arguments of a command whose table may be left out.
-    #[cfg(feature = "pictures")]
     pub(super) fn read_for(&self, table: Option<&std::path::Path>) -> Result<TableFormat> {
         let given = [
             ("--delimiter", &self.delimiter),
@@ -559,6 +643,32 @@ pub struct ReportArgs {
     pub quiet: bool,
 }
 
+/// `wgrad calibrate`
+#[derive(Debug, Args)]
+pub struct CalibrateArgs {
+    /// Run folder, or a model.safetensors
+    pub run: PathBuf,
+    /// Table with the target [default: the run's validation rows]
+    ///
+    /// Rows that the model was not trained on; of more than 10,000, some evenly chosen ones.
+    pub table: Option<PathBuf>,
+    /// Model file to write, such as calibrated.safetensors
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// The form of the table's text.
+    #[command(flatten)]
+    pub format: FormatArgs,
+    /// Replace the model file if it is there
+    #[arg(long)]
+    pub force: bool,
+    /// One JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// No progress, only the result and errors
+    #[arg(long)]
+    pub quiet: bool,
+}
+
 /// `wgrad export`
 #[derive(Debug, Args)]
 pub struct ExportArgs {
@@ -721,9 +831,9 @@ mod tests {
         Cli::command().debug_assert();
         let [train, plan, resume] = ["train", "plan", "resume"].map(options);
         // A plan has no folder, and says nothing for programs.
-        let of_runs = ["out", "force", "no-report", "json", "quiet"];
-        // It prints the plan of one network.
-        let of_several = ["members", "folds", "folds-repeats", "fold", "refit"];
+        let of_runs = ["out", "force", "no-report", "json", "quiet", "view", "tensorboard"];
+        // It prints the plan of one network, and times nothing.
+        let of_several = ["members", "folds", "folds-repeats", "fold", "refit", "time-budget"];
         let of_runs = [of_runs.as_slice(), &of_several].concat();
         let both: Vec<_> = train.iter().filter(|name| !of_runs.contains(&name.as_str())).collect();
         assert_eq!(both, plan.iter().collect::<Vec<_>>());
@@ -746,7 +856,7 @@ mod tests {
     fn help_texts_fit_a_terminal_and_differ() {
         let cli = Cli::command();
         let commands: Vec<&str> = cli.get_subcommands().map(clap::Command::get_name).collect();
-        assert_eq!(commands.len(), if cfg!(feature = "pictures") { 17 } else { 15 });
+        assert_eq!(commands.len(), if cfg!(feature = "pictures") { 19 } else { 17 });
         for command in commands.iter().chain(&[""]) {
             let [brief, long] = help(command);
             assert!(brief.lines().count() < 40, "{brief}");

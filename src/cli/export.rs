@@ -8,9 +8,10 @@ use super::Exit;
 use super::args::ExportArgs;
 use super::open_run::open_run;
 use super::output::{Output, check_out, failed};
+use super::wording::quoted;
 use crate::data::list;
 use crate::error::{Error, Result};
-use crate::export::{MODEL_FILE, ONNX_OPSET, needs_double, onnx_bytes, write_file};
+use crate::export::{MODEL_FILE, ONNX_OPSET, needs_double, onnx_bytes, renamed_inputs, write_file};
 use crate::report::{Console, JsonLines};
 use crate::shape::bytes_text;
 
@@ -51,6 +52,10 @@ pub(super) fn export(args: &ExportArgs) -> Result<Exit> {
     if several {
         console
             .line("each column is an input of its own: texts, or f64 (double) with NaN for gaps");
+        for (column, input) in renamed_inputs(&trained.preparation.schema) {
+            let (column, input) = (list(&[column]), list(&[input]));
+            console.line(&format!("the input of column {column} is called {input}, since a result of the graph may be called {column}"));
+        }
     } else if needed && !double {
         console.warn(&format!(
             "--input f32 cannot tell all values of {columns} apart: predictions will differ from those of `wgrad predict`; leave --input out for f64"
@@ -67,6 +72,11 @@ pub(super) fn export(args: &ExportArgs) -> Result<Exit> {
     };
     let (onnx, bytes) = (args.onnx.display().to_string(), file.len());
     console.line(&format!("{onnx}  {}, opset {ONNX_OPSET}", bytes_text(bytes as u64)));
+    if args.weights.is_none() {
+        let check = format!("wgrad predict {} TABLE --out predicted.csv", quoted(&args.run));
+        console.line("to compare another program's predictions with:");
+        console.line(&format!("  {check}"));
+    }
     if args.json {
         let done = Exported { event: "finished", onnx, opset: ONNX_OPSET, input, bytes };
         JsonLines::new(&mut Output::new()).line(&done).map_err(failed)?;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Exit;
 use crate::error::{Error, Result};
+use crate::report::{leave_view, notify_view};
 
 /// A request to stop the program.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +24,10 @@ impl Interrupt {
         let listening = ctrlc::set_handler(move || {
             let again = heard.asked.swap(true, Ordering::SeqCst);
             let armed = heard.armed.load(Ordering::SeqCst);
+            if again || !armed {
+                // The last lines stay on the terminal.
+                leave_view();
+            }
             if !quiet {
                 tell(match (again, armed) {
                     (_, false) => "stopped before the first step; nothing was written",
@@ -52,8 +57,11 @@ impl Interrupt {
     }
 }
 
-/// Writes a line to stderr, in the place of a progress bar that may be there.
+/// Writes a line to stderr, in the place of a progress bar that may be there, or shows it in the view.
 fn tell(text: &str) {
+    if notify_view(text) {
+        return;
+    }
     let mut stderr = std::io::stderr();
     let clear = if stderr.is_terminal() { "\r\x1b[K" } else { "" };
     // With stderr closed there is nobody to report to.

@@ -7,7 +7,9 @@ mod args;
 mod cache;
 mod devices;
 mod export;
+mod in_memory;
 mod interrupt;
+mod next;
 mod open_run;
 mod output;
 #[cfg(feature = "pictures")]
@@ -15,11 +17,14 @@ mod pictures;
 mod run;
 mod settings;
 mod tables;
+mod trial_rank;
 mod wording;
 
 use std::fmt;
 
 pub use args::{Cli, Verb};
+pub use in_memory::{NamedSettings, OF_RUN_FOLDERS, named_settings};
+pub use run::ReadyRun;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub use settings::check_settings;
@@ -55,14 +60,21 @@ impl Exit {
 pub struct Failure {
     error: Box<Error>,
     saved: Option<String>,
-    /// The network of several that it is about.
+    /// The network of several, or the rank, that it is about.
     place: Option<String>,
+    /// True if another process reports it.
+    silent: bool,
 }
 
 impl Failure {
     /// The exit code: 2 for wrong usage, 1 for all else.
     pub fn code(&self) -> u8 {
         if matches!(*self.error, Error::Setting { .. }) { 2 } else { 1 }
+    }
+
+    /// True if another of several processes reports it.
+    pub fn is_silent(&self) -> bool {
+        self.silent
     }
 
     /// The line for stderr. Names out of files are in it, so nothing that a terminal would obey may be left.
@@ -81,7 +93,7 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { error: Box::new(error), saved: None, place: None }
+        Self { error: Box::new(error), saved: None, place: None, silent: false }
     }
 }
 
@@ -120,6 +132,12 @@ fn vocabulary() -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// Leaves the other processes of a run that MPI's launcher has started, if there are any: the last thing that a process does. `failed` is
+/// the exit code of a process that failed.
+pub fn leave_ranks(failed: Option<u8>) {
+    run::leave_ranks(failed);
+}
+
 fn done(cli: Cli) -> Result<Exit, Failure> {
     match cli.verb {
         Verb::Train(args) => run::train(&args),
@@ -135,6 +153,7 @@ fn done(cli: Cli) -> Result<Exit, Failure> {
         Verb::Plot(args) => Ok(pictures::plot(&args)?),
         #[cfg(feature = "pictures")]
         Verb::Report(args) => Ok(pictures::report(&args)?),
+        Verb::Calibrate(args) => Ok(tables::calibrate(&args)?),
         Verb::Export(args) => Ok(export::export(&args)?),
         Verb::Adapters(args) => Ok(devices::adapters(&args)?),
         Verb::Cache(args) => Ok(cache::cache(&args)?),
@@ -142,6 +161,7 @@ fn done(cli: Cli) -> Result<Exit, Failure> {
         Verb::Bench(args) => Ok(devices::bench(&args)?),
         Verb::Plan(args) => Ok(run::plan(&args)?),
         Verb::Sweep(args) => run::sweep(&args),
+        Verb::Tune(args) => run::tune(&args),
         Verb::FindLr(args) => Ok(run::find_lr(&args)?),
         Verb::Vocabulary => Ok(vocabulary()?),
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::wording::quoted;
 use crate::data::{Schema, list};
 use crate::error::{Error, Result};
 use crate::export::{MODEL_FILE, read_ensemble, read_model, read_preparation, read_weights};
@@ -21,6 +22,14 @@ pub(super) const CONFIG: &str = "config.toml";
 pub(super) const HISTORY: &str = "history.csv";
 /// The validation rows and their predictions.
 pub(super) const VALIDATION: &str = "validation.csv";
+/// The predictions of a cross-validation.
+pub(super) const OUT_OF_FOLD: &str = "out_of_fold.csv";
+/// The results of a sweep's trials.
+pub(super) const SWEEP_RESULTS: &str = "sweep.csv";
+/// Folder of the trials in a sweep's folder.
+pub(super) const TRIALS: &str = "trials";
+/// The settings of a sweep.
+pub(super) const SWEEP: &str = "sweep.toml";
 /// The report of a run.
 pub(super) const REPORT: &str = "report.html";
 /// A digest of the training rows.
@@ -120,6 +129,12 @@ fn other_texts(own: &Schema, other: &Schema) -> Option<String> {
     (!names.is_empty()).then(|| format!("other texts in {}", list(&names)))
 }
 
+/// Returns the folder of a sweep's best trial, which alone has the predictions of its validation rows.
+fn best_trial(sweep: &Path) -> Option<PathBuf> {
+    let mut trials = std::fs::read_dir(sweep.join(TRIALS)).ok()?.flatten().map(|it| it.path());
+    trials.find(|it| [VALIDATION, OUT_OF_FOLD].iter().any(|name| it.join(name).is_file()))
+}
+
 fn model_path(run: &Path) -> Result<PathBuf> {
     if !run.exists() {
         return Err(Error::model_file(
@@ -131,6 +146,14 @@ fn model_path(run: &Path) -> Result<PathBuf> {
         return Ok(run.to_path_buf());
     }
     let model = run.join(MODEL_FILE);
+    if !model.exists() && run.join(SWEEP).is_file() {
+        let trial = best_trial(run).unwrap_or_else(|| run.join(TRIALS).join("NUMBER"));
+        let problem = format!(
+            "a sweep, which has many models; give that of a trial, such as {}",
+            quoted(&trial)
+        );
+        return Err(Error::model_file(run, problem));
+    }
     if !model.exists() {
         let problem = format!(
             "no {MODEL_FILE} in this folder: it is no run, or one that finished no epoch; train again"

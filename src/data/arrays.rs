@@ -14,6 +14,7 @@ use super::archive::entries;
 use super::byte_stream::ByteStream;
 use super::cell::shown;
 use super::csv::bytes::MOST_CELLS;
+use crate::shape::count;
 
 /// Bytes of text that are made at once.
 const PIECE: usize = 1 << 15;
@@ -250,8 +251,9 @@ impl ArrayRows {
         self.source.by_ref().take(size as u64).read_to_end(&mut self.row)?;
         if self.row.len() < size {
             return Err(io::Error::other(format!(
-                "the array ends after {number} of {} rows: the file is truncated; copy it again",
-                self.layout.rows()
+                "the array ends after {} of {} rows: the file is truncated; copy it again",
+                count(number),
+                count(self.layout.rows())
             )));
         }
         Ok(())
@@ -317,8 +319,8 @@ impl ArrayText {
             if target.layout.rows() != arrays[0].layout.rows() {
                 return Err(wrong(format!(
                     "the array has {} rows, but the one that ‘target’ names has {}; give arrays of the same rows",
-                    arrays[0].layout.rows(),
-                    target.layout.rows()
+                    count(arrays[0].layout.rows()),
+                    count(target.layout.rows())
                 )));
             }
             arrays.push(target);

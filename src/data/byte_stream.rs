@@ -13,6 +13,8 @@ use flate2::read::MultiGzDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
+use crate::host::threads;
+
 /// Bytes that are decompressed at once, and the largest number of such pieces that wait to be parsed.
 const PIECE: usize = 1 << 16;
 const PIECES: usize = 4;
@@ -38,13 +40,18 @@ impl<R: Read> Read for CountedBytes<R> {
 
 /// Reads ahead in a thread of its own, so that bytes are decompressed while those before are parsed. Dropping it leaves the
 /// thread to itself, since the thread may be waiting for a pipe.
-pub(super) struct ReadAhead {
-    pieces: Receiver<io::Result<Vec<u8>>>,
-    piece: io::Cursor<Vec<u8>>,
+pub(super) enum ReadAhead {
+    /// The pieces that the thread sends, and the one that is being read.
+    Thread { pieces: Receiver<io::Result<Vec<u8>>>, piece: io::Cursor<Vec<u8>> },
+    /// The source itself, on a host without threads.
+    Alone(ByteStream),
 }
 
 impl ReadAhead {
     pub(super) fn start(mut source: impl Read + Send + 'static) -> io::Result<Self> {
+        if !threads::are_there() {
+            return Ok(Self::Alone(Box::new(source)));
+        }
         // A bounded channel, so that a fast decoder does not fill the memory.
         let (to, pieces) = sync_channel(PIECES);
         let work = move || {
@@ -65,20 +72,24 @@ impl ReadAhead {
             }
         };
         Builder::new().name("wgrad decompressing".to_string()).spawn(work)?;
-        Ok(Self { pieces, piece: io::Cursor::default() })
+        Ok(Self::Thread { pieces, piece: io::Cursor::default() })
     }
 }
 
 impl Read for ReadAhead {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.piece.read(buffer)?;
+        let (pieces, piece) = match self {
+            Self::Thread { pieces, piece } => (pieces, piece),
+            Self::Alone(source) => return source.read(buffer),
+        };
+        let count = piece.read(buffer)?;
         if count > 0 || buffer.is_empty() {
             return Ok(count);
         }
-        match self.pieces.recv() {
-            Ok(piece) => {
-                self.piece = io::Cursor::new(piece?);
-                self.piece.read(buffer)
+        match pieces.recv() {
+            Ok(next) => {
+                *piece = io::Cursor::new(next?);
+                piece.read(buffer)
             }
             // The thread has come to the end.
             Err(_) => Ok(0),

@@ -187,13 +187,25 @@ pub(super) fn comma(cell: &str) -> Option<&'static str> {
     let (whole, fraction) = cell.split_once('.').unwrap_or((cell, "0"));
     let mut groups = whole.trim_start_matches(['+', '-']).split(',');
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let first = groups.next().is_some_and(|group| group.len() <= 3 && digits(group));
+    // A number such as 0,803 or 012,345 has no thousands.
+    let leads = |group: &str| group.len() <= 3 && digits(group) && !group.starts_with('0');
+    let first = groups.next().is_some_and(leads);
     let rest = cell.contains(',') && groups.all(|group| group.len() == 3 && digits(group));
     if first && rest && digits(fraction) {
         return Some("write thousands without separators, and decimals with a point");
     }
     let decimal = cell.contains(',') && number(&cell.replace(',', ".")).is_ok();
+    let decimal = decimal || is_grouped_by_points(cell);
     decimal.then_some("write decimals with a point, or give ‘decimal’ comma")
+}
+
+/// Returns true for a number such as 1.234,56: points between thousands, and a decimal comma.
+fn is_grouped_by_points(cell: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let Some((whole, fraction)) = cell.split_once(',') else { return false };
+    let mut groups = whole.trim_start_matches(['+', '-']).split('.');
+    let first = groups.next().is_some_and(|group| group.len() <= 3 && digits(group));
+    first && groups.all(|group| group.len() == 3 && digits(group)) && digits(fraction)
 }
 
 impl NotNumber {
@@ -308,6 +320,11 @@ mod tests {
             ("1,5", decimal),
             ("1234,567", decimal),
             ("1,00,0", None),
+            ("-0,803", decimal),
+            ("1.066,10", decimal),
+            ("-1.234.066,5", decimal),
+            ("1.06,10", None),
+            ("1.066,", None),
             (",000", decimal),
             ("a,b", None),
             ("1000", None),

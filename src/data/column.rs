@@ -243,6 +243,13 @@ pub(super) fn input_names(columns: &[Column]) -> Vec<String> {
     names
 }
 
+/// Returns the places of inputs that are indices of embeddings' rows.
+pub(super) fn indices(columns: &[Column]) -> Vec<usize> {
+    let index = |column: &Column| matches!(column.encoding, ColumnEncoding::Embedding { .. });
+    let each = columns.iter().flat_map(|it| std::iter::repeat_n(index(it), it.width()));
+    each.enumerate().filter(|(_, index)| *index).map(|(input, _)| input).collect()
+}
+
 /// Returns the places of inputs that are no numbers to scale.
 pub(super) fn unscaled(columns: &[Column]) -> Vec<usize> {
     let scaled = columns.iter().flat_map(Column::scaled);

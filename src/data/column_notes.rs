@@ -4,6 +4,7 @@
 //! Absent on purpose: what is remarked.
 
 use super::header::list;
+use crate::shape::count;
 
 /// Number of remarks of one form up to which each is told.
 const FEW: usize = 5;
@@ -54,7 +55,7 @@ impl ColumnNotes {
             if !more.is_empty() {
                 told.push(format!(
                     "the same holds for {} more columns: {}",
-                    more.len(),
+                    count(more.len() as u64),
                     few(&more)
                 ));
             }
@@ -68,7 +69,7 @@ impl ColumnNotes {
 fn few(names: &[String]) -> String {
     match names.len().saturating_sub(SHOWN) {
         0 => list(names),
-        more => format!("{} and {more} more", list(&names[..SHOWN])),
+        more => format!("{} and {} more", list(&names[..SHOWN]), count(more as u64)),
     }
 }
 
@@ -95,7 +96,7 @@ mod tests {
         assert_eq!(many.len(), 5);
         assert_eq!(
             many[3],
-            "the same holds for 99997 more columns: `c3`, `c4`, `c5` and 99994 more"
+            "the same holds for 99,997 more columns: `c3`, `c4`, `c5` and 99,994 more"
         );
         assert_eq!(of(6)[3], "the same holds for 3 more columns: `c3`, `c4`, `c5`");
     }

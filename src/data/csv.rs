@@ -41,10 +41,24 @@ use super::table_cache::CacheEntry;
 use super::table_options::TableOptions;
 use super::{cell, header};
 use crate::error::{Error, Result};
+use crate::shape::narrow;
 
 impl Dataset {
     /// Reads a table: all columns but the target's are features. Numbers, texts and dates are told apart by all cells of a column, and
     /// may have gaps; [`Self::split`] turns them into inputs of a network.
+    ///
+    /// ```
+    /// use wgrad::prelude::*;
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("wgrad-from-csv-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder)?;
+    /// # let path = folder.join("flats.csv");
+    /// std::fs::write(&path, "area,balcony,rent\n70,yes,900\n55,no,700\n,no,650\n61,yes,800\n")?;
+    /// let table = Dataset::from_csv(&path, Target::number("rent"))?;
+    /// assert_eq!((table.rows(), table.schema().target.as_str()), (4, "rent"));
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -206,10 +220,14 @@ impl Dataset {
         let mut reader = PartReader::open_as(path, schema, format)?;
         let mut part = reader.empty();
         let mut x = NumberBuilder::within(memory);
-        let mut odd = Vec::new();
+        let (mut odd, mut skipped) = (Vec::new(), Vec::new());
         // Features move to the compact storage row by row, so that the table is never held twice.
         while reader.row(&mut part)? {
             reader.table.check_count()?;
+            // Rows that the reader passed over stand before this one.
+            let place = part.y.len() - 1 + reader.left_out() + reader.without_target();
+            let first = part.y.len() - 1 + skipped.len();
+            skipped.extend((first..place).map(narrow));
             part.x.drain(..).for_each(|value| x.push(value));
             odd.extend(part.odd.drain(..).map(|cell| OddCell { row: part.y.len() - 1, ..cell }));
         }
@@ -229,6 +247,8 @@ impl Dataset {
             y: Arc::new(y),
             weights: None,
             left_out: reader.left_out(),
+            skipped: Arc::new(skipped),
+            places: None,
             inexact: Vec::new(),
             source: reader.table.source,
             class_lines: Vec::new(),

@@ -65,6 +65,23 @@ pub(super) const PARTS: [&str; 8] =
 /// Place of the days since 1970-01-01 among the parts.
 pub(super) const ELAPSED: usize = 7;
 const DAY_SECONDS: f64 = 86_400.0;
+/// English names of the months; the first three letters are the short ones.
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+/// Letters of a short name of a month.
+const SHORT: usize = 3;
 
 /// Reads a trimmed cell. Returns the days since 1970-01-01, and whether the cell tells the time of day.
 pub(super) fn parse(text: &str, format: Option<&str>) -> Option<(f64, bool)> {
@@ -171,8 +188,11 @@ pub(super) fn text(days: f64, format: Option<&str>, timed: bool) -> String {
         let date = format!("{year:04}-{month:02}-{day:02}");
         return if timed { format!("{date}T{hour:02}:{minute:02}:{second}") } else { date };
     };
+    let name = MONTHS[(month as usize).saturating_sub(1).min(11)];
     let pieces = [
         ("%Y", format!("{year:04}")),
+        ("%B", name.to_string()),
+        ("%b", name[..SHORT].to_string()),
         ("%m", format!("{month:02}")),
         ("%d", format!("{day:02}")),
         ("%H", format!("{hour:02}")),
@@ -196,6 +216,18 @@ impl Scanner<'_> {
         let (digits, rest) = self.0.split_at(count);
         self.0 = rest;
         digits.parse().ok()
+    }
+
+    /// Takes the English name of a month, short or whole, in letters of either case. Returns its number, from 1.
+    fn month(&mut self) -> Option<i64> {
+        let count = self.0.bytes().take_while(u8::is_ascii_alphabetic).count();
+        let (name, rest) = self.0.split_at(count);
+        let is_it = |month: &str| {
+            name.eq_ignore_ascii_case(month) || name.eq_ignore_ascii_case(&month[..SHORT])
+        };
+        let month = MONTHS.iter().position(|month| is_it(month))?;
+        self.0 = rest;
+        Some(month as i64 + 1)
     }
 
     /// Takes one of these letters.
@@ -249,7 +281,7 @@ fn iso(text: &str) -> Option<(f64, bool)> {
     scan.0.is_empty().then_some((local - offset, true))
 }
 
-/// Reads a text as a format says: `%Y`, `%m`, `%d`, `%H`, `%M`, `%S`, and all else as it stands.
+/// Reads a text as a format says: `%Y`, `%m`, `%b` or `%B` for the name of a month, `%d`, `%H`, `%M`, `%S`, and all else as it stands.
 fn by_format(text: &str, format: &str) -> Option<(f64, bool)> {
     let mut scan = Scanner(text);
     let (mut date, mut time, mut timed) = ([0, 1, 1], [0.0; 3], false);
@@ -262,6 +294,7 @@ fn by_format(text: &str, format: &str) -> Option<(f64, bool)> {
         match letters.next()? {
             'Y' => date[0] = scan.digits(4, 4)?,
             'm' => date[1] = scan.digits(1, 2)?,
+            'b' | 'B' => date[1] = scan.month()?,
             'd' => date[2] = scan.digits(1, 2)?,
             'H' => (time[0], timed) = (scan.digits(1, 2)? as f64, true),
             'M' => (time[1], timed) = (scan.digits(1, 2)? as f64, true),
@@ -286,6 +319,17 @@ mod tests {
         assert_eq!(parsed("2026/11/28"), Some((20_785.0, false)));
         assert_eq!(parse("28.11.2026 10:20", Some("%d.%m.%Y %H:%M")).map(|it| it.1), Some(true));
         assert_eq!(parse("28.11.2026", Some("%d.%m.%Y")), Some((20_785.0, false)));
+        for (text, format) in [
+            ("28 Nov 2026", "%d %b %Y"),
+            ("28-NOV-2026", "%d-%b-%Y"),
+            ("28 November 2026", "%d %b %Y"),
+            ("November 28, 2026", "%B %d, %Y"),
+        ] {
+            assert_eq!(parse(text, Some(format)), Some((20_785.0, false)), "{text}");
+        }
+        for text in ["28 Now 2026", "28 Novem 2026", "28  2026", "31 Nov 2026"] {
+            assert_eq!(parse(text, Some("%d %b %Y")), None, "{text}");
+        }
         for bad in [
             "",
             "2026",
@@ -306,7 +350,12 @@ mod tests {
         assert_eq!(parts(parsed("1900-03-01 10:20").unwrap().0)[..3], [1900.0, 3.0, 1.0]);
         assert_eq!(parts(parsed("1900-03-01 10:20").unwrap().0)[5..7], [10.0, 20.0]);
         #[cfg(feature = "cli")]
-        for (written, format) in [("2024-02-29T23:59:59", None), ("29.2.2024", Some("%d.%m.%Y"))] {
+        for (written, format) in [
+            ("2024-02-29T23:59:59", None),
+            ("29.2.2024", Some("%d.%m.%Y")),
+            ("29 Feb 2024", Some("%d %b %Y")),
+            ("December 1, 2024", Some("%B %d, %Y")),
+        ] {
             let (days, timed) = parse(written, format).unwrap();
             let again = text(days, format, timed);
             assert_eq!(parse(&again, format), Some((days, timed)), "{again}");

@@ -16,6 +16,7 @@ use super::schema::Schema;
 use super::split::Split;
 use super::table::Dataset;
 use crate::error::Result;
+use crate::shape::count;
 
 impl Split {
     /// Leaves out feature columns that an earlier one makes superfluous, and tells of them in the notes: one of the same kind, with the
@@ -164,9 +165,9 @@ fn told(duplicates: &[DuplicateColumn]) -> Vec<String> {
     let first: Vec<String> = first.map(|(column, other)| format!("{column} as {other}")).collect();
     vec![format!(
         "{} columns have the values of another one in all training rows, and are left out: {} and {} more; ‘duplicates’ keep takes all",
-        duplicates.len(),
+        count(duplicates.len() as u64),
         first.join(", "),
-        duplicates.len() - FEW
+        count((duplicates.len() - FEW) as u64)
     )]
 }
 
@@ -218,7 +219,7 @@ mod tests {
         let (robust, log) = (FeatureScaling::Robust, FeatureScaling::Log);
         let left = |features, columns: &[(&str, FeatureScaling)]| {
             let columns = columns.iter().map(|(name, it)| ((*name).to_string(), *it)).collect();
-            let scaling = ScalingRules { features, columns, target: None };
+            let scaling = ScalingRules { features, columns, ..ScalingRules::default() };
             let made = split.clone().without_duplicates(&[], &scaling).unwrap();
             // A rule for a column that was left out is no mistake.
             crate::data::Preprocessing::fit_by(&made.train, &scaling).unwrap();

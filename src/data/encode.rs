@@ -10,17 +10,18 @@ use std::sync::Arc;
 use super::cell::shown;
 use super::column::{
     Column, ColumnEncoding, PooledTexts, date_places, embedded, encode_row, index, input_names,
-    places_of_texts,
+    places_of_texts, unscaled,
 };
 use super::column_notes::{ColumnNote, ColumnNotes, NoteForm};
 use super::date::{self, DatePart};
 use super::header::{list, option_value};
-use super::kinds::{CategoryRule, RawColumn, RawColumns, RawKind};
+use super::kinds::{CategoryRule, RawColumn, RawColumns, RawKind, TextRules};
 use super::number_builder::NumberBuilder;
 use super::row_cells::OddCell;
 use super::table::Dataset;
 use super::table_options::GapRule;
 use crate::error::{Error, Result};
+use crate::shape::{count, pluralize};
 
 /// Number of texts up to which each has an input of its own.
 const FEW_VALUES: usize = 16;
@@ -97,6 +98,12 @@ impl Dataset {
     /// Returns the tables that an embedding needs for the columns of indices of texts.
     pub(crate) fn input_tables(&self) -> impl Iterator<Item = (usize, usize, usize)> {
         embedded(&self.schema.columns).into_iter()
+    }
+
+    /// Returns the inputs that are numbers, but for indices of texts and what is 0 or 1 for a text or a gap.
+    pub(crate) fn number_inputs(&self) -> Vec<usize> {
+        let others: HashSet<usize> = unscaled(&self.schema.columns).into_iter().collect();
+        (0..self.columns()).filter(|input| !others.contains(input)).collect()
     }
 
     /// Returns the inputs that are indices of texts without a gap or a rare text in training, which would train row 0 of their tables.
@@ -178,7 +185,7 @@ impl Dataset {
                 let pairs = values.iter().zip(&rows).filter(|(_, rows)| **rows >= least);
                 let values = pairs.map(|(value, _)| value.clone()).collect();
                 let pooled = (pooled.texts > 0).then_some(pooled);
-                category(values, (gaps, pooled), (*rule, raw.texts.one_hot))
+                category(values, (gaps, pooled), (*rule, raw.texts))
             }
             RawKind::Date { format, timed, parts: asked } => {
                 let mut days = self.column(place).filter(|days| !days.is_nan());
@@ -365,15 +372,15 @@ fn told_pooled(column: &Column) -> Option<ColumnNote> {
     Some(ColumnNote { form: NoteForm::RareTexts, text })
 }
 
-/// Returns how the texts of the training rows become inputs, each with an input of its own up to `one_hot` of them.
+/// Returns how the texts of the training rows become inputs.
 fn category(
     values: Vec<String>,
     (gaps, pooled): (bool, Option<PooledTexts>),
-    (rule, one_hot): (CategoryRule, Option<usize>),
+    (rule, texts): (CategoryRule, TextRules),
 ) -> ColumnEncoding {
-    let few = values.len() <= one_hot.unwrap_or(FEW_VALUES);
+    let few = values.len() <= texts.one_hot.unwrap_or(FEW_VALUES);
     let embedded = |values: Vec<String>, width: Option<usize>, pooled| {
-        let dimension = width.unwrap_or_else(|| usual_width(values.len()));
+        let dimension = width.or(texts.width).unwrap_or_else(|| usual_width(values.len()));
         ColumnEncoding::Embedding { values, dimension, gaps, pooled }
     };
     match rule {
@@ -436,7 +443,7 @@ pub(super) fn told_encoding(
     let few = values <= one_hot.unwrap_or(FEW_VALUES);
     let table = |width: Option<usize>| {
         let width = width.unwrap_or_else(|| usual_width(values));
-        format!("a row of an embedding's table, {} x {width}", values + 1)
+        format!("a row of an embedding's table, {} x {width}", count(values as u64 + 1))
     };
     match rule {
         CategoryRule::Embedding(width) => table(width),
@@ -445,7 +452,7 @@ pub(super) fn told_encoding(
         CategoryRule::Auto | CategoryRule::OneHot => {
             let rare = if pooled { ", one for rare ones" } else { "" };
             let gaps = if gaps { ", and one for gaps" } else { "" };
-            format!("an input for each of {values} texts{rare}{gaps}")
+            format!("an input for each of {}{rare}{gaps}", pluralize(values as u64, "text"))
         }
     }
 }

@@ -10,6 +10,7 @@ use super::table::Dataset;
 use super::targets::Targets;
 use crate::error::{Error, Result};
 use crate::random::{Purpose, Random, Seed};
+use crate::shape::{self, pluralize};
 
 /// The fold of each row, by which each fold is held out in turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,8 +76,10 @@ impl Dataset {
             return Err(Error::setting("folds", problem));
         }
         if count as usize > self.rows() {
-            let problem =
-                format!("{count} folds of {} rows; take at most as many as rows", self.rows());
+            let problem = format!(
+                "{count} folds of {}; take at most as many as rows",
+                pluralize(self.rows() as u64, "row")
+            );
             return Err(Error::setting("folds", problem));
         }
         self.check_classes(count)?;
@@ -148,7 +151,11 @@ impl Dataset {
         let refuse = |problem: String| Err(Error::table(self.source(), problem));
         if groups.len() != self.rows() {
             let (rows, there) = (self.rows(), groups.len());
-            return refuse(format!("{rows} rows, but the column of groups has {there} values"));
+            return refuse(format!(
+                "{}, but the column of groups has {}",
+                pluralize(rows as u64, "row"),
+                pluralize(there as u64, "value")
+            ));
         }
         let (classes, y) = self.classes_of_rows();
         let all = groups.iter().max().map_or(0, |last| *last as usize + 1);
@@ -162,8 +169,10 @@ impl Dataset {
         let total = |group: usize| sizes[group].iter().sum::<usize>();
         let mut order: Vec<usize> = (0..all).filter(|&group| total(group) > 0).collect();
         if order.len() < count as usize {
-            let problem =
-                format!("{count} folds of {} groups; take at most as many as groups", order.len());
+            let problem = format!(
+                "{count} folds of {}; take at most as many as groups",
+                pluralize(order.len() as u64, "group")
+            );
             return Err(Error::setting("folds", problem));
         }
         random.shuffle(&mut order);
@@ -175,11 +184,12 @@ impl Dataset {
             let row = first[order[0]].unwrap_or(0) + 1;
             let fit = (2 * self.rows() / largest).max(1);
             return refuse(format!(
-                "the group of row {row} has {largest} of {} rows, more than two of {count} folds hold; take at most {} folds, a \
+                "the group of row {row} has {} of {}, more than two of {count} folds hold; take at most {} folds, a \
                  fold for each of the {} groups, or another column of groups",
-                self.rows(),
+                shape::count(largest as u64),
+                pluralize(self.rows() as u64, "row"),
                 fit.max(2),
-                order.len()
+                shape::count(order.len() as u64)
             ));
         }
         let of_groups = spread_groups(&order, &sizes, count);

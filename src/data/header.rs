@@ -7,7 +7,9 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use super::cell::shown;
+use super::name_list::parts_of;
 use crate::error::{Error, Result};
+use crate::shape::count;
 
 /// Problem of a header whose last columns have no name.
 pub(super) const ENDS_IN_COMMA: &str =
@@ -26,8 +28,8 @@ pub(super) fn names(header: &::csv::StringRecord) -> Vec<&str> {
 /// Returns true if a header has the columns to be predicted.
 pub(super) fn has_targets(names: &[&str], target: &str) -> bool {
     let has = |name: &str| names.contains(&name);
-    let mut parts = target.split(',').map(str::trim).filter(|it| !it.is_empty()).peekable();
-    has(target) || parts.peek().is_some() && parts.all(has)
+    let parts = parts_of(target, false);
+    has(target) || !parts.is_empty() && parts.iter().all(|part| has(part))
 }
 
 /// Returns true if a header has all these columns.
@@ -39,13 +41,17 @@ pub(super) fn has_all(names: &[&str], wanted: &[&str]) -> bool {
 }
 
 /// Returns the columns to be predicted, in a table all of whose columns are used: the one of that name, else those of the
-/// names between its commas.
+/// names between its commas, which may stand in quotes.
 pub(super) fn find_targets(names: &[&str], target: &str, source: &str) -> Result<Vec<usize>> {
-    if names.contains(&target) || !target.contains(',') {
+    let parts = parts_of(target, false);
+    if names.contains(&target) || parts.is_empty() {
         // A column may have a comma in its name, so the whole name is tried first.
         return Ok(vec![find_target(names, target, source)?]);
     }
-    let wanted: Vec<&str> = target.split(',').map(str::trim).filter(|it| !it.is_empty()).collect();
+    let wanted: Vec<&str> = parts.iter().map(String::as_str).collect();
+    if let [one] = wanted[..] {
+        return Ok(vec![find_target(names, one, source)?]);
+    }
     let there: HashSet<&str> = names.iter().copied().collect();
     let lacking: Vec<&str> = wanted.iter().copied().filter(|name| !there.contains(name)).collect();
     if !lacking.is_empty() {
@@ -143,7 +149,7 @@ pub(super) fn find_named(names: &[&str], wanted: &[&str]) -> Result<Vec<usize>, 
     if lacking.is_empty() {
         return Ok(wanted.iter().filter_map(|name| place_of.get(name).copied()).collect());
     }
-    Err(missing_text(names, &lacking))
+    Err(format!("{}{}", missing_text(names, &lacking), commas(names, &lacking)))
 }
 
 /// Returns the message for a name that two columns have.
@@ -159,6 +165,15 @@ fn twice(name: &str, first: usize, second: usize) -> String {
 /// Returns the error for missing columns.
 fn missing(names: &[&str], lacking: &[&str], source: &str) -> Error {
     Error::table(source, missing_text(names, lacking))
+}
+
+/// Says how a list names a column whose name has commas, if one was parted at them.
+fn commas(names: &[&str], lacking: &[&str]) -> String {
+    let parted = |name: &&&str| name.split(',').any(|part| lacking.contains(&part.trim()));
+    match names.iter().filter(|name| name.contains(',')).find(parted) {
+        Some(name) => format!("; a name with a comma stands in quotes: {}", option_value(name, "")),
+        None => String::new(),
+    }
 }
 
 fn missing_text(names: &[&str], lacking: &[&str]) -> String {
@@ -222,7 +237,11 @@ fn advice(names: &[&str], lacking: &[&str]) -> String {
     if names.len() <= FEW_COLUMNS {
         format!("the table has {}", list(names))
     } else if near.is_empty() {
-        format!("the table has {} columns, {} …", names.len(), list(&names[..FEW_COLUMNS]))
+        format!(
+            "the table has {} columns, {} …",
+            count(names.len() as u64),
+            list(&names[..FEW_COLUMNS])
+        )
     } else {
         format!("did you mean {}?", list(&near[..near.len().min(FEW_COLUMNS)]))
     }
@@ -234,7 +253,7 @@ pub(crate) fn list<S: AsRef<str>>(names: &[S]) -> String {
     let first: Vec<String> = names.iter().take(SHOWN).map(|name| shown(name.as_ref())).collect();
     match names.len().saturating_sub(SHOWN) {
         0 => first.join(", "),
-        more => format!("{} and {more} more", first.join(", ")),
+        more => format!("{} and {} more", first.join(", "), count(more as u64)),
     }
 }
 
@@ -340,6 +359,18 @@ mod tests {
     }
 
     #[test]
+    fn several_targets_stand_between_commas_and_names_with_commas_in_quotes() {
+        let names = ["a", "x, y", "b", "c"];
+        let found = |target: &str| find_targets(&names, target, "f").map_err(|it| it.to_string());
+        assert_eq!(found("x, y"), Ok(vec![1]));
+        assert_eq!(found("\"x, y\""), Ok(vec![1]));
+        assert_eq!(found("c, \"x, y\""), Ok(vec![3, 1]));
+        assert_eq!(found("a,b"), Ok(vec![0, 2]));
+        assert!(found("a,x,y").unwrap_err().contains("there are no columns `x`, `y`"));
+        assert!(has_targets(&names, "c,\"x, y\"") && !has_targets(&names, "c,x"));
+    }
+
+    #[test]
     fn wide_tables_suggest_near_names() {
         let mut names: Vec<String> = (0..40).map(|i| format!("pixel_{i}")).collect();
         names.push("Digit".into());
@@ -371,7 +402,18 @@ mod tests {
         let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
         // Letter by letter, this would take days.
         let said = find_all(&names, &wanted, "f").unwrap_err().to_string();
-        assert!(said.contains("200001 columns") && said.len() < 2000, "{said}");
+        assert!(said.contains("200,001 columns") && said.len() < 2000, "{said}");
+    }
+
+    #[test]
+    fn a_list_that_parts_a_name_is_told_how_to_write_it() {
+        let names = ["a, b", "x", "c,d"];
+        assert_eq!(
+            commas(&names, &["a", "b"]),
+            "; a name with a comma stands in quotes: '\"a, b\"'"
+        );
+        assert_eq!(commas(&names, &["y"]), "");
+        assert_eq!(commas(&["a", "x"], &["b"]), "");
     }
 
     #[test]

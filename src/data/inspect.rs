@@ -196,8 +196,11 @@ fn fate(
             let filled = if gaps { " with the median for gaps" } else { "" };
             ("number", format!("the number{filled}{}", and_gaps(gaps)))
         }
-        Ok((Decision::Category(rule), _)) => {
-            ("category", told_category((rule, gaps), counts, options))
+        Ok((Decision::Category(rule), note)) => {
+            let told = told_category((rule, gaps), counts, options);
+            // The form that most cells have, with the remedy.
+            let note = note.map_or(String::new(), |note| format!("; {}", note.text));
+            ("category", told + &note)
         }
         Ok((Decision::Date { rule, timed }, _)) => {
             let asked = if rule.parts.is_empty() { &DatePart::USUAL[..] } else { &rule.parts };

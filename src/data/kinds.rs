@@ -17,6 +17,7 @@ use super::quick_number::quick_number;
 use super::table_options::{ColumnRule, DateRule, GapRule};
 use super::text_forms::TextForms;
 use super::text_table::hash_of;
+use crate::shape::count;
 
 /// Fewest filled cells by which a column of texts may be judged to identify rows.
 const FEW_CELLS: usize = 20;
@@ -46,6 +47,9 @@ pub(super) struct TextRules {
     pub(super) min_count: usize,
     /// Number of texts up to which each has an input of its own, if it is said.
     pub(super) one_hot: Option<usize>,
+    /// Columns of an embedding's table whose width is not said, if they are said.
+    #[serde(default)]
+    pub(super) width: Option<usize>,
 }
 
 /// Kind of a column of a table that was read.
@@ -467,7 +471,7 @@ impl ColumnScan {
         let lines: Vec<String> = self.more_lines.iter().map(u64::to_string).collect();
         let rest = match self.more - lines.len() {
             0 => String::new(),
-            rest => format!(" and {rest} more"),
+            rest => format!(" and {} more", count(rest as u64)),
         };
         match lines.as_slice() {
             [] => String::new(),
@@ -527,7 +531,7 @@ impl ColumnScan {
                         if self.odd == 1 { ("cell", "is") } else { ("cells", "are") };
                     format!(
                         "{} {cells} of {shown_name} with {} {are} taken for gaps",
-                        self.odd,
+                        count(self.odd as u64),
                         shown(&odd.text)
                     )
                 });
@@ -564,7 +568,9 @@ impl ColumnScan {
             };
             let remedy = form.map_or_else(as_values, |form| form.remedy(name));
             let note = format!(
-                "{shown_name} holds {different} different texts in {texts} cells, which look like {like}, and is left out; {remedy}"
+                "{shown_name} holds {} different texts in {} cells, which look like {like}, and is left out; {remedy}",
+                count(different as u64),
+                count(texts as u64)
             );
             return Ok(left_out(NoteForm::Identifies, note));
         }
@@ -621,9 +627,10 @@ impl ColumnScan {
         }
         let are = if self.numbers == 1 { "is" } else { "are" };
         format!(
-            "{text} is not a number, but {} of {filled} cells {are}; correct it, or give ‘missing’ {} if it marks a gap, or \
+            "{text} is not a number, but {} of {} cells {are}; correct it, or give ‘missing’ {} if it marks a gap, or \
              ‘columns’ {} to take all cells as texts",
-            self.numbers,
+            count(self.numbers as u64),
+            count(filled as u64),
             option_value(&first.text, ""),
             option_value(name, ":category")
         )
@@ -631,10 +638,11 @@ impl ColumnScan {
 
     fn not_all_dates(&self, bad: &Place, name: &str, filled: usize) -> String {
         format!(
-            "{} is no date, but {} of {filled} cells are; correct it, or give ‘missing’ {} if it marks a gap, or ‘columns’ {} to take all \
+            "{} is no date, but {} of {} cells are; correct it, or give ‘missing’ {} if it marks a gap, or ‘columns’ {} to take all \
              cells as texts",
             shown(&bad.text),
-            self.dated,
+            count(self.dated as u64),
+            count(filled as u64),
             option_value(&bad.text, ""),
             option_value(name, ":category")
         )

@@ -27,6 +27,7 @@ mod folds;
 mod header;
 mod inspect;
 mod kinds;
+mod name_list;
 mod normal;
 mod number_builder;
 mod numbers;
@@ -36,6 +37,7 @@ mod preprocess;
 mod quick_number;
 mod remarks;
 mod row_cells;
+mod row_places;
 mod scaling;
 mod schema;
 mod sheet_rows;
@@ -44,6 +46,7 @@ mod stored_numbers;
 pub mod synth;
 mod table;
 mod table_cache;
+mod table_in_memory;
 mod table_options;
 mod target;
 mod targets;
@@ -75,6 +78,8 @@ pub(crate) use self::header::{list, option_value};
 #[cfg(feature = "cli")]
 pub(crate) use self::inspect::inspect_noted;
 pub use self::inspect::{ColumnReport, inspect, inspect_with};
+#[cfg(feature = "cli")]
+pub(crate) use self::name_list::parts_of;
 #[cfg(feature = "onnx")]
 pub(crate) use self::normal::{CENTRAL, CENTRE, SHARE_BELOW, TAIL, WIDEST_Z};
 pub use self::numbers::{NumberBlock, Numbers};
@@ -94,5 +99,6 @@ pub use self::stored_numbers::StoredSlice;
 pub use self::table::Dataset;
 #[cfg(feature = "cli")]
 pub(crate) use self::table_cache::{CachedTable, cached_tables, clear_cached_tables};
+pub use self::table_in_memory::TableInMemory;
 pub use self::table_options::{ColumnRule, DateRule, GapRule, ReadProgress, TableOptions};
 pub use self::targets::Targets;

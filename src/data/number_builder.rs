@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::numbers::{NumberVec, Numbers};
 use super::stored_numbers::{BLOCK_BYTES, LoadedNumbers, StoredNumbers, fits_memory};
 use crate::error::Result;
+use crate::host::threads;
 
 /// Bytes of rows that are parted with a copy of some of them.
 const PART_BYTES: usize = if cfg!(test) { 1 << 8 } else { 1 << 23 };
@@ -145,7 +146,7 @@ pub(super) fn part_rows<T: Copy + Send>(values: &mut [T], width: usize, held: &[
     let (left, right) = values.split_at_mut(middle * width);
     let (left_held, right_held) = held.split_at(middle);
     let (left, right) =
-        rayon::join(|| part_rows(left, width, left_held), || part_rows(right, width, right_held));
+        threads::join(|| part_rows(left, width, left_held), || part_rows(right, width, right_held));
     values[left * width..(middle + right) * width].rotate_left((middle - left) * width);
     left + right
 }

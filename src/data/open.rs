@@ -21,6 +21,7 @@ use super::kinds::DeclaredType;
 use super::sheet_rows::SheetRows;
 #[cfg(feature = "xlsx")]
 use super::xlsx::SheetText;
+use crate::files::bytes_in_memory;
 
 /// Number of bytes that show which format a file has.
 pub(super) const MAGIC: usize = 6;
@@ -39,6 +40,9 @@ const COLUMNS_PROBLEM: &str = "the data is Parquet or Arrow, which this program 
 #[cfg(not(feature = "xlsx"))]
 const WORKBOOK_PROBLEM: &str = "the file is an Excel workbook, which this program was built without; install it with `cargo install \
                                 --path . --features xlsx`, or save the sheet as CSV in UTF-8";
+
+const MEMORY_PROBLEM: &str = "the table is a workbook, an archive or Parquet, which are not read in memory; save it as CSV in UTF-8, or give it \
+                              as a file";
 
 /// Bytes of a table, without compression; of an array, the text of a table.
 pub(super) struct TableBytes {
@@ -89,6 +93,9 @@ impl TableBytes {
         if path == Path::new(STDIN) {
             return Self::of(io::stdin(), (target, sheet));
         }
+        if let Some(bytes) = bytes_in_memory(path) {
+            return Self::of_memory(bytes, (target, sheet));
+        }
         let mut file = File::open(path)?;
         let first = peek(&mut file)?;
         if first.starts_with(ZIP) && is_workbook(path) {
@@ -111,6 +118,14 @@ impl TableBytes {
         }
         let at_hand = file.metadata()?.is_file();
         Ok(Self { at_hand, ..Self::of(io::Cursor::new(first).chain(file), (target, sheet))? })
+    }
+
+    /// Reads bytes that are in memory.
+    fn of_memory(bytes: Arc<[u8]>, notes: (Option<&Path>, Option<&str>)) -> io::Result<Self> {
+        if [ZIP, PARQUET, b"ARROW1"].iter().any(|format| bytes.starts_with(format)) {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, MEMORY_PROBLEM));
+        }
+        Ok(Self { at_hand: true, ..Self::of(io::Cursor::new(bytes), notes)? })
     }
 
     /// Looks at the first bytes, decompresses gzip and zstd, and turns an array into text.
@@ -199,7 +214,8 @@ impl TableBytes {
 
 /// Returns true for a file that may be opened more than once; a pipe may not.
 pub(crate) fn is_lasting(path: &Path) -> bool {
-    path != Path::new(STDIN) && path.metadata().is_ok_and(|about| about.is_file())
+    let is_file = || path.metadata().is_ok_and(|about| about.is_file());
+    path != Path::new(STDIN) && (bytes_in_memory(path).is_some() || is_file())
 }
 
 /// Returns true for a file of an array, compressed or not.
@@ -207,7 +223,10 @@ pub(super) fn is_array_file(path: &Path) -> bool {
     if !is_lasting(path) {
         return false;
     }
-    let first = File::open(path).and_then(|file| peek(&mut unpacked(file)?.0));
+    let first = match bytes_in_memory(path) {
+        Some(bytes) => unpacked(io::Cursor::new(bytes)).and_then(|it| peek(&mut { it.0 })),
+        None => File::open(path).and_then(|file| peek(&mut unpacked(file)?.0)),
+    };
     first.is_ok_and(|first| is_array(&first))
 }
 

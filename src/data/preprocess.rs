@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::column::unscaled;
+use super::column::{indices, unscaled};
 use super::column_copies::ColumnCopies;
 use super::header::list;
 use super::numbers::Numbers;
@@ -43,6 +43,9 @@ pub struct Preprocessing {
     /// Parts of the scaling beyond a shift and a factor.
     #[serde(default, skip_serializing_if = "ScalingCurves::is_empty")]
     pub curves: ScalingCurves,
+    /// Least and largest number that is predicted for each column of a numeric target; empty if there is no limit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub target_range: Vec<(f64, f64)>,
 }
 
 /// Stores a list of one element as a plain number, as files had it before there could be more.
@@ -115,13 +118,17 @@ impl Preprocessing {
     fn measured(train: &Dataset, rules: &ScalingRules, mut methods: Vec<FeatureScaling>) -> Self {
         let (columns, weights) = (train.columns(), train.weights());
         // Indicators and indices stay as they are.
-        for input in unscaled(&train.schema().columns) {
+        let columns_as_is = if rules.texts { indices } else { unscaled };
+        for input in columns_as_is(&train.schema().columns) {
             methods[input] = FeatureScaling::None;
         }
-        // Models of the two first methods need no list of them.
-        let first =
-            |it: FeatureScaling| matches!(it, FeatureScaling::Standard | FeatureScaling::None);
-        let simple = first(rules.features) && rules.columns.is_empty();
+        // Models of the two first methods need no list of them. Without scaling the means stand in for gaps alone, of dates above all.
+        let first = match rules.features {
+            FeatureScaling::Standard => true,
+            FeatureScaling::None => train.schema().columns.is_empty(),
+            _ => false,
+        };
+        let simple = first && rules.columns.is_empty() && !rules.texts;
         let mut curves = ScalingCurves::default();
         let (mut mean, mut std) = (Vec::with_capacity(columns), Vec::with_capacity(columns));
         let (mut lossy, mut copies) = (Vec::new(), ColumnCopies::new(train));
@@ -159,7 +166,18 @@ impl Preprocessing {
         let none = Vec::new();
         let (target_mean, target_std) = (none.clone(), none);
         let scale = rules.features;
-        let fit = Self { schema, scale, mean, std, target_mean, target_std, double: lossy, curves };
+        let (double, target_range) = (lossy, Vec::new());
+        let fit = Self {
+            schema,
+            scale,
+            mean,
+            std,
+            target_mean,
+            target_std,
+            double,
+            curves,
+            target_range,
+        };
         fit.with_target_scaled(train, rules.target_method())
     }
 
@@ -327,7 +345,6 @@ impl Preprocessing {
 
     /// Puts the mean of the training rows where an input of rows `[rows, features]` is NaN, which is a gap in a column that had none in
     /// training. Inputs in `ids` name rows of tables, and stay. Returns the row and the place of the first input whose mean is not known.
-    #[cfg(feature = "cli")]
     pub(crate) fn fill_gaps(&self, x: &mut [f64], ids: &[usize]) -> Option<(usize, usize)> {
         let columns = self.mean.len().max(1);
         let mut unknown = None;
@@ -382,7 +399,23 @@ impl Preprocessing {
     /// Returns a number predicted for a target's column in the units of the table.
     pub fn restore_target(&self, y: f32, column: usize) -> f64 {
         let curve = self.curves.of_target(column);
-        curve.restore(f64::from(y), self.target_mean[column], self.target_std[column])
+        let value = curve.restore(f64::from(y), self.target_mean[column], self.target_std[column]);
+        match self.target_range.get(column) {
+            // NaN stays, so that it shows.
+            Some(&(least, largest)) => value.clamp(least, largest),
+            None => value,
+        }
+    }
+
+    /// Returns the same scaling, by which predictions of numbers stay within the range of these rows' targets.
+    pub fn with_target_range(self, train: &Dataset) -> Self {
+        let Some((y, columns)) = train.y().columns() else { return self };
+        let range = |column: usize| {
+            let values = y[column.min(y.len())..].iter().step_by(columns);
+            values.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &v| (a.min(v), b.max(v)))
+        };
+        let ranges = (0..columns).map(range).filter(|(least, largest)| least <= largest);
+        Self { target_range: ranges.collect(), ..self }
     }
 
     /// Returns a feature as the network takes it, before it is rounded.
@@ -701,7 +734,7 @@ mod tests {
         let data = numbers(&[3.0, 1.0, -1.0, 2.0, 0.0, 3.0, 8.0, 6.0], 2);
         let by = |columns: &[(&str, FeatureScaling)], target| {
             let columns = columns.iter().map(|(name, it)| ((*name).to_string(), *it)).collect();
-            let rules = ScalingRules { features: FeatureScaling::Standard, columns, target };
+            let rules = ScalingRules { columns, target, ..ScalingRules::default() };
             Preprocessing::fit_by(&data, &rules)
         };
         let log = FeatureScaling::Log;
@@ -751,6 +784,7 @@ mod tests {
             features: method,
             columns: vec![("x1".into(), FeatureScaling::Quantile)],
             target: Some(FeatureScaling::Log),
+            texts: false,
         };
         let data = numbers(&[3.0, 1.0, -1.0, 2.0, 0.0, 3.0, 8.0, 6.0], 2);
         let other = Preprocessing::fit_by(&data, &rules(FeatureScaling::Robust)).unwrap();

@@ -3,14 +3,16 @@
 //! In: training rows. Out: names of columns, by the kind of mistake.
 //! Absent on purpose: mending the table, which people decide.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
-use super::column::{ColumnEncoding, embedded};
+use super::column::ColumnEncoding;
 use super::column_copies::ColumnCopies;
 use super::header::list;
 use super::schema::TargetKind;
 use super::table::Dataset;
 use super::targets::Targets;
+use crate::shape::{brief, count, pluralize};
 
 /// Number of rows below which a column is not judged.
 const FEW_ROWS: usize = 20;
@@ -37,7 +39,7 @@ fn first_few(texts: impl ExactSizeIterator<Item = String>, separator: &str) -> S
     const SHOWN: usize = 10;
     let more = match texts.len().saturating_sub(SHOWN) {
         0 => String::new(),
-        more => format!(" and {more} more"),
+        more => format!(" and {} more", count(more as u64)),
     };
     texts.take(SHOWN).collect::<Vec<_>>().join(separator) + &more
 }
@@ -51,11 +53,12 @@ impl Dataset {
                 let mut counts = vec![0_usize; names.len()];
                 y.iter().for_each(|&class| counts[class as usize] += 1);
                 let classes = names.iter().zip(&counts);
-                let classes = classes.map(|(class, count)| format!("{} {count}", name(class)));
+                let classes =
+                    classes.map(|(class, rows)| format!("{} {}", name(class), count(*rows as u64)));
                 format!(
                     "{}, one of {} classes, with their rows: {}",
                     name(&self.schema().target),
-                    names.len(),
+                    count(names.len() as u64),
                     first_few(classes, ", ")
                 )
             }
@@ -63,10 +66,9 @@ impl Dataset {
                 let (y, columns) = y.columns().unwrap_or_default();
                 let labels = labels.iter().enumerate().map(|(column, label)| {
                     let values = y.iter().skip(column).step_by(columns);
-                    let count = values.filter(|&&y| y > 0.0).count();
-                    let rows = if count == 1 { "row" } else { "rows" };
+                    let rows = pluralize(values.filter(|&&y| y > 0.0).count() as u64, "row");
                     let (column, yes) = (name(&label.column), name(&label.values[1]));
-                    format!("{column} is {yes} in {count} {rows}")
+                    format!("{column} is {yes} in {rows}")
                 });
                 format!("yes or no: {}", first_few(labels, ", "))
             }
@@ -77,49 +79,89 @@ impl Dataset {
                     let values = y.iter().skip(column).step_by(columns);
                     let ends = (f64::INFINITY, f64::NEG_INFINITY);
                     let (low, high) = values.fold(ends, |(a, b), &y| (a.min(y), b.max(y)));
-                    format!("{}, a number from {} to {}", name(target), short(low), short(high))
+                    format!("{}, a number from {} to {}", name(target), brief(low), brief(high))
                 });
                 first_few(targets, "; ")
             }
         }
     }
 
-    /// Examines each feature column by itself.
+    /// Examines each feature column by itself; of a text column all inputs together.
     pub fn remarks(&self) -> Remarks {
         let mut remarks = Remarks::default();
         let rows = self.rows();
         let step = rows.div_ceil(MANY_ROWS).max(1);
         let looks = rows.saturating_mul(self.columns()) / step <= MANY_VALUES;
-        let scaled = number_inputs(self);
-        let tables: HashSet<usize> =
-            embedded(&self.schema().columns).into_iter().map(|table| table.0).collect();
+        let is_judged = rows >= FEW_ROWS && looks;
         let mut copies = ColumnCopies::new(self);
-        for (column, name) in self.schema().features.iter().enumerate() {
-            let is_constant = match copies.get(column) {
-                Some(values) => same(values.iter().copied()),
-                None => same(self.column(column)),
-            };
-            if is_constant {
-                // One date or one text of all is seen in other ways.
-                if scaled[column] {
-                    remarks.constant.push(name.clone());
+        let raw = raw_columns(self);
+        // A table of one column is about what that column tells.
+        let looks_for_copies = is_judged && raw.len() > 1;
+        for ColumnInputs { name, inputs, kind } in &raw {
+            if *kind == ColumnContent::Text {
+                if looks_for_copies && self.texts_reveal(inputs.clone(), step) {
+                    remarks.revealing.push(name.clone());
                 }
                 continue;
             }
-            if rows < FEW_ROWS || !looks {
-                continue;
+            let mut reveals = false;
+            for column in inputs.clone() {
+                let is_number = *kind == ColumnContent::Number && column == inputs.start;
+                let is_constant = match copies.get(column) {
+                    Some(values) => same(values.iter().copied()),
+                    None => same(self.column(column)),
+                };
+                if is_constant {
+                    // One date of all is seen in other ways.
+                    if is_number {
+                        remarks.constant.push(self.schema().features[column].clone());
+                    }
+                    continue;
+                }
+                if !is_judged {
+                    continue;
+                }
+                if is_number
+                    && numbers_rows(self.column(column), name, rows)
+                    && !self.follows(column, step)
+                {
+                    remarks.identifiers.push(name.clone());
+                } else if looks_for_copies && !reveals {
+                    reveals = self.reveals(column, step);
+                }
             }
-            if scaled[column]
-                && numbers_rows(self.column(column), name, rows)
-                && !self.follows(column, step)
-            {
-                remarks.identifiers.push(name.clone());
-            } else if self.columns() > 1 && !tables.contains(&column) && self.reveals(column, step)
-            {
+            if reveals {
                 remarks.revealing.push(name.clone());
             }
         }
         remarks
+    }
+
+    /// Returns true if all rows of each text of a column have one target, and chance alone would not do that.
+    fn texts_reveal(&self, inputs: Range<usize>, step: usize) -> bool {
+        let texts: Vec<u64> = (0..self.rows())
+            .step_by(step)
+            .map(|row| {
+                let values = self.row(row).range(inputs.clone()).iter();
+                // Of several inputs at most one is not 0; a single one holds a number for each text.
+                let mut set = values.zip(0_u64..).filter(|(value, _)| *value != 0.0);
+                match set.next() {
+                    Some((value, _)) if inputs.len() == 1 => value.to_bits(),
+                    Some((_, place)) => place + 1,
+                    None => 0,
+                }
+            })
+            .collect();
+        match self.y() {
+            Targets::Classes(y) => {
+                determines(&texts, y.iter().step_by(step).map(|&class| u64::from(class)))
+            }
+            Targets::Numbers(y) => determines(&texts, y.iter().step_by(step).map(|y| y.to_bits())),
+            Targets::Columns(y, columns) => (0..*columns).any(|target| {
+                let own = y.iter().skip(target).step_by(*columns).step_by(step);
+                determines(&texts, own.map(|y| y.to_bits()))
+            }),
+        }
     }
 
     /// Returns true if a column alone determines the target of every row: a class for each range of its values, or a number
@@ -162,23 +204,69 @@ fn same(mut values: impl Iterator<Item = f64>) -> bool {
     values.all(|value| Some(value) == first)
 }
 
-/// Tells which inputs are a column of numbers as it is.
-fn number_inputs(data: &Dataset) -> Vec<bool> {
-    let schema = data.schema();
-    if schema.columns.is_empty() {
-        return vec![true; schema.features.len()];
-    }
-    let inputs = schema.columns.iter().flat_map(|column| {
-        let number = matches!(column.encoding, ColumnEncoding::Number { .. });
-        (0..column.width()).map(move |place| number && place == 0)
-    });
-    inputs.collect()
+/// Kind of the cells of a column of the table.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ColumnContent {
+    Number,
+    Date,
+    Text,
 }
 
-/// A number in few digits.
-fn short(value: f64) -> String {
-    let plain = format!("{value}");
-    if plain.len() <= 14 { plain } else { format!("{value:.6e}") }
+/// A column as the table has it, with its inputs.
+struct ColumnInputs {
+    name: String,
+    inputs: Range<usize>,
+    kind: ColumnContent,
+}
+
+/// Returns the columns as the table has them; of arrays, each feature is a column of numbers.
+fn raw_columns(data: &Dataset) -> Vec<ColumnInputs> {
+    let schema = data.schema();
+    if schema.columns.is_empty() {
+        let features = schema.features.iter().cloned().enumerate();
+        let number =
+            |(at, name)| ColumnInputs { name, inputs: at..at + 1, kind: ColumnContent::Number };
+        return features.map(number).collect();
+    }
+    let mut first = 0;
+    let columns = schema.columns.iter().map(|column| {
+        let inputs = first..first + column.width();
+        first = inputs.end;
+        let kind = match column.encoding {
+            ColumnEncoding::Number { .. } => ColumnContent::Number,
+            ColumnEncoding::Date { .. } => ColumnContent::Date,
+            _ => ColumnContent::Text,
+        };
+        ColumnInputs { name: column.name.clone(), inputs, kind }
+    });
+    columns.collect()
+}
+
+/// Returns true if equal texts always have equal targets, and that is no accident. If targets were dealt out at random, each further
+/// row of a text would have the target of the first with the share that this target has of all rows; the product of these shares is
+/// the probability of the accident, which has to be below one in 100,000.
+fn determines(texts: &[u64], targets: impl Iterator<Item = u64> + Clone) -> bool {
+    const ACCIDENT: f64 = 1e-5;
+    let mut counts: HashMap<u64, usize> = HashMap::new();
+    let mut of_text: HashMap<u64, u64> = HashMap::new();
+    let mut repeated: HashMap<u64, usize> = HashMap::new();
+    for (&text, target) in texts.iter().zip(targets) {
+        *counts.entry(target).or_default() += 1;
+        match of_text.get(&text) {
+            Some(&first) if first == target => *repeated.entry(target).or_default() += 1,
+            Some(_) => return false,
+            None => _ = of_text.insert(text, target),
+        }
+    }
+    let rows = texts.len() as f64;
+    let logarithm: f64 = counts
+        .iter()
+        .map(|(target, &count)| {
+            let repeats = repeated.get(target).copied().unwrap_or(0);
+            repeats as f64 * (count as f64 / rows).ln()
+        })
+        .sum();
+    logarithm < ACCIDENT.ln()
 }
 
 /// Returns true if values count rows: all different whole numbers without gaps, or under a name that says so.
@@ -235,6 +323,7 @@ fn correlation(pairs: impl Iterator<Item = (f64, f64)> + Clone) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::{TableOptions, Target};
 
     #[test]
     fn odd_columns_are_pointed_out_by_kind() {
@@ -266,6 +355,61 @@ mod tests {
             (remarks.revealing, remarks.identifiers.len()),
             (vec!["x0".into(), "x1".into()], 0)
         );
+    }
+
+    /// Returns the columns of `x,t,u,y` that tell the target, with `t` and `u` taken for this.
+    fn revealing(target: Target, rule: &str, row: impl Fn(u32) -> String) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        let rows: String = (0..120).map(|i| row(i) + "\n").collect();
+        std::fs::write(&path, format!("x,t,u,y\n{rows}")).unwrap();
+        let rules = ["t", "u"].map(|name| (name.to_string(), rule.parse().unwrap()));
+        let options = TableOptions { columns: rules.into(), ..TableOptions::default() };
+        Dataset::from_csv_with(&path, target, &options)
+            .unwrap()
+            .encoded()
+            .unwrap()
+            .remarks()
+            .revealing
+    }
+
+    #[test]
+    fn texts_that_have_one_class_each_are_pointed_out_by_their_column() {
+        let noise = |i: u32| i * 7919 % 61;
+        let class = Target::Class("y".into());
+        for rule in ["category", "one-hot", "embedding(3)"] {
+            // `t` renames three classes, and has two names for one of them; `u` is wrong in one row.
+            let row = |i: u32| {
+                let y = noise(i) % 3;
+                let t = if y == 2 { 2 + noise(i) % 2 } else { y };
+                let u = if i == 77 { (y + 1) % 3 } else { y };
+                format!("{}.5,text {t},word {u},class {y}", noise(i))
+            };
+            assert_eq!(revealing(class.clone(), rule, row), ["t"], "{rule}");
+            // Of two classes, and by gaps.
+            let row = |i: u32| {
+                let y = noise(i) % 2;
+                let t = if y == 1 { String::new() } else { format!("text {}", noise(i) % 3) };
+                format!("{}.5,{t},word {},class {y}", noise(i), noise(i) % 5)
+            };
+            assert_eq!(revealing(class.clone(), rule, row), ["t"], "{rule}");
+            // Each text has one number.
+            let row = |i: u32| format!("{}.5,text {i},word {},{}", i % 7, i % 4, (i % 4) * (i % 4));
+            assert_eq!(revealing(Target::Number("y".into()), rule, row), ["u"], "{rule}");
+            // Texts that occur once or twice tell nothing, and nor does one rare class.
+            let row = |i: u32| format!("{}.5,text {i},word {},class {}", noise(i), i / 20, i == 0);
+            assert!(revealing(class.clone(), rule, row).is_empty(), "{rule}");
+        }
+    }
+
+    #[test]
+    fn gaps_of_numbers_are_pointed_out_by_their_column() {
+        let row = |i: u32| {
+            let y = i * 7919 % 61 % 2;
+            let x = if y == 1 { String::new() } else { format!("{}.5", i % 7) };
+            format!("{x},{},{},class {y}", ["a", "b"][i as usize % 2], ["c", "d"][i as usize / 60])
+        };
+        assert_eq!(revealing(Target::Class("y".into()), "category", row), ["x"]);
     }
 
     #[test]

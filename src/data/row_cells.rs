@@ -96,9 +96,17 @@ impl RowCells {
             _ if self.marks.has(text) => Ok(f64::NAN),
             ColumnEncoding::Date { format, .. } => match date::parse(text, format.as_deref()) {
                 Some((days, _)) => Ok(days),
-                None => {
-                    Err(format!("{} is no date as the column had them in training", shown(text)))
-                }
+                None => Err(match format {
+                    Some(format) => format!(
+                        "{} is no date of the form {}, which the column had in training",
+                        shown(text),
+                        shown(format)
+                    ),
+                    None => format!(
+                        "{} is no date such as 2026-11-28 or 2026-11-28T10:20, which the column had in training",
+                        shown(text)
+                    ),
+                }),
             },
             encoding => {
                 let other = encoding.values().len() as f64;
@@ -188,7 +196,6 @@ impl Schema {
     }
 
     /// Returns the column whose cells an input comes from.
-    #[cfg(feature = "cli")]
     pub(crate) fn column_of_input(&self, input: usize) -> &str {
         let mut inputs = 0;
         for column in &self.columns {

@@ -84,6 +84,8 @@ pub struct ScalingRules {
     pub columns: Vec<(String, FeatureScaling)>,
     /// Method for a numeric target; without one it is standard, or none if the features have none.
     pub target: Option<FeatureScaling>,
+    /// True if inputs of 0 and 1, which stand for texts and gaps, are scaled by the method for features.
+    pub texts: bool,
 }
 
 impl ScalingRules {

@@ -14,6 +14,7 @@ use super::table::Dataset;
 use super::targets::Targets;
 use crate::error::{Error, Result};
 use crate::random::{Purpose, Seed};
+use crate::shape::{count, pluralize};
 
 /// Bytes of features up to which both parts of a table are copies. Tests have small tables, and should part some of them in place.
 const SMALL_TABLE: u64 = if cfg!(test) { 1 << 10 } else { 256 << 20 };
@@ -114,6 +115,11 @@ fn together(train: Dataset, valid: Dataset) -> Result<(Dataset, Dataset)> {
     Ok((train, valid))
 }
 
+/// Returns the places of the rows that are held out, or of the others.
+fn places_of(held_out: &[bool], held: bool) -> impl Iterator<Item = u32> {
+    (0_u32..).zip(held_out).filter(move |(_, h)| **h == held).map(|(row, _)| row)
+}
+
 fn describe(kind: &TargetKind) -> String {
     match kind {
         TargetKind::Classes(labels) => format!("classes {}", list(labels)),
@@ -133,6 +139,15 @@ impl Dataset {
     /// The same fraction of each class is taken, rounded such that the total is that of the whole table, and each class has
     /// a row in both parts; but the only row of a class is for training. If rows have weights, it is the same fraction of
     /// each class's weight.
+    ///
+    /// ```
+    /// use wgrad::prelude::*;
+    ///
+    /// let data = wgrad::data::synth::xor(100, 0.2, Seed(1)).split(0.2, Seed(7))?;
+    /// let valid = data.valid.as_ref().map(Dataset::rows);
+    /// assert_eq!((data.train.rows(), valid), (80, Some(20)));
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -247,9 +262,15 @@ impl Dataset {
         if valid.is_empty() {
             return Ok(Split { train: self.into_subset(&train)?.encoded()?, valid: None });
         }
-        let valid = self.try_subset(&valid)?;
+        let valid = self.held_out(&valid)?;
         let (train, valid) = together(self.into_subset(&train)?, valid)?;
         Ok(Split { train, valid: Some(valid) })
+    }
+
+    /// Returns a copy of the rows that are held out, which know their places in this table.
+    fn held_out(&self, rows: &[u32]) -> Result<Self> {
+        let held = self.try_subset(rows)?;
+        Ok(Self { places: Some(Arc::new(rows.iter().copied().collect())), ..held })
     }
 
     /// Checks that a column by which rows are split has a value for each of them.
@@ -257,8 +278,11 @@ impl Dataset {
         if values == self.rows() {
             return Ok(());
         }
-        let problem =
-            format!("{} rows, but the column to split by has {values} values", self.rows());
+        let problem = format!(
+            "{}, but the column to split by has {}",
+            pluralize(self.rows() as u64, "row"),
+            pluralize(values as u64, "value")
+        );
         Err(Error::table(self.source(), problem))
     }
 
@@ -281,8 +305,9 @@ impl Dataset {
             return Err(Error::table(
                 self.source(),
                 format!(
-                    "a validation share of {share} of {rows} rows leaves no row for {part}; \
-                     use another ‘valid’, or ‘valid’ 0 for none"
+                    "a validation share of {share} of {} leaves no row for {part}; \
+                     use another ‘valid’, or ‘valid’ 0 for none",
+                    pluralize(rows as u64, "row")
                 ),
             ));
         }
@@ -340,6 +365,7 @@ impl Dataset {
             x: Arc::new(valid_x),
             y: Arc::new(valid_y),
             weights: valid_weights,
+            places: Some(Arc::new(places_of(held_out, true).collect())),
             ..self.clone()
         };
         Ok((
@@ -350,11 +376,9 @@ impl Dataset {
 
     /// Parts the rows, of which each part gets a copy.
     fn parted_by_copies(self, held_out: &[bool]) -> Result<Split> {
-        let part = |held: bool| -> Vec<u32> {
-            (0_u32..).zip(held_out).filter(|(_, h)| **h == held).map(|(row, _)| row).collect()
-        };
-        let valid = self.try_subset(&part(true))?;
-        let (train, valid) = together(self.into_subset(&part(false))?, valid)?;
+        let valid = self.held_out(&places_of(held_out, true).collect::<Vec<u32>>())?;
+        let train = self.into_subset(&places_of(held_out, false).collect::<Vec<u32>>())?;
+        let (train, valid) = together(train, valid)?;
         Ok(Split { train, valid: Some(valid) })
     }
 
@@ -382,9 +406,10 @@ impl Dataset {
                 return Err(Error::table(
                     self.source(),
                     format!(
-                        "{lone} of {} classes have one row only, so that no rows are left to hold out; add rows, or hold out none \
+                        "{} of {} classes have one row only, so that no rows are left to hold out; add rows, or hold out none \
                          with ‘valid’ 0",
-                        members.iter().filter(|rows| !rows.is_empty()).count()
+                        count(lone as u64),
+                        count(members.iter().filter(|rows| !rows.is_empty()).count() as u64)
                     ),
                 ));
             }
@@ -396,8 +421,11 @@ impl Dataset {
             return Err(Error::table(
                 self.source(),
                 format!(
-                    "a validation share of {share} of {rows} rows leaves {left} for {part}, but each of \
-                     {present} classes needs one there; use ‘valid’ {remedy}, or ‘valid’ 0 for none"
+                    "a validation share of {share} of {} leaves {} for {part}, but each of \
+                     {} classes needs one there; use ‘valid’ {remedy}, or ‘valid’ 0 for none",
+                    pluralize(rows as u64, "row"),
+                    count(left as u64),
+                    count(present as u64)
                 ),
             ));
         }

@@ -98,6 +98,8 @@ fn dataset(source: &str, columns: usize, classes: u32, x: Vec<f32>, y: Targets) 
         y: Arc::new(y),
         weights: None,
         left_out: 0,
+        skipped: Arc::default(),
+        places: None,
         inexact: Vec::new(),
         source: source.into(),
         class_lines: Vec::new(),

@@ -12,6 +12,7 @@ use super::features::Features;
 use super::kinds::RawColumns;
 use super::numbers::{NumberVec, Numbers};
 use super::row_cells::OddCell;
+use super::row_places::RowPlaces;
 use super::schema::{BinaryColumn, Schema, TargetKind};
 use super::stored_numbers::host_memory;
 use super::targets::Targets;
@@ -20,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::files::temp_folder;
 #[cfg(feature = "cli")]
 use crate::shape::bytes_text;
+use crate::shape::pluralize;
 
 /// More classes than this, and more than there are rows, is taken for a mistake: a class index
 /// sets the size of the network's last layer.
@@ -43,6 +45,11 @@ pub struct Dataset {
     pub(super) weights: Option<Arc<Vec<f64>>>,
     /// Number of rows of weight 0, which are not among these rows.
     pub(super) left_out: usize,
+    /// Places of the rows of the table that are in no data set of it, in order: those of weight 0, without a target, or with a gap where
+    /// such rows are dropped.
+    pub(super) skipped: Arc<Vec<u32>>,
+    /// Places of these rows among those of the table that are not skipped. `None` unless these rows were held out.
+    pub(super) places: Option<Arc<RowPlaces>>,
     /// Names of columns of numbers with more digits than f64 keeps.
     pub(super) inexact: Vec<String>,
     /// File name, or another name for the source in messages.
@@ -210,6 +217,8 @@ impl Dataset {
             y: Arc::new(y),
             weights: None,
             left_out: 0,
+            skipped: Arc::default(),
+            places: None,
             inexact: Vec::new(),
             source: "arrays".into(),
             class_lines: Vec::new(),
@@ -332,7 +341,11 @@ impl Dataset {
     pub fn with_weights(mut self, weights: Vec<f64>) -> Result<Self> {
         let refuse = |problem: String| Err(Error::table(&self.source, problem));
         if weights.len() != self.rows() {
-            return refuse(format!("{} weights for {} rows", weights.len(), self.rows()));
+            return refuse(format!(
+                "{} for {}",
+                pluralize(weights.len() as u64, "weight"),
+                pluralize(self.rows() as u64, "row")
+            ));
         }
         if let Some(row) = weights.iter().position(|w| !(w.is_finite() && *w >= 0.0)) {
             let weight = weights[row];
@@ -348,6 +361,11 @@ impl Dataset {
             (0..).zip(&weights).filter(|(_, weight)| **weight > 0.0).map(|(row, _)| row).collect();
         let left_out = weights.len() - counting.len();
         self.left_out += left_out;
+        if left_out > 0 {
+            // Arrays, whose rows are all here until now; tables are read without such rows.
+            let skipped = (0..).zip(&weights).filter(|(_, weight)| **weight == 0.0);
+            self.skipped = Arc::new(skipped.map(|(row, _)| row).collect());
+        }
         self.weights = Some(Arc::new(weights));
         Ok(if left_out == 0 { self } else { self.into_subset(&counting)? })
     }
@@ -361,6 +379,24 @@ impl Dataset {
     /// Returns the number of rows of weight 0 that were left out of this data set, or of the one that it is a part of.
     pub fn left_out(&self) -> usize {
         self.left_out
+    }
+
+    /// Returns the number of a row, from 1, in the table that it was read from. That is known of all rows together and of those that were
+    /// held out; other parts are counted from 1 anew.
+    #[cfg(feature = "cli")]
+    pub(crate) fn row_number(&self, row: usize) -> u64 {
+        let place = self.places.as_ref().map_or(row, |places| places.place(row));
+        // Finds how many rows of the table were skipped before this one: before the skipped row `i`, there are `skipped[i] - i` others.
+        let (mut low, mut high) = (0, self.skipped.len());
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            if self.skipped[middle] as usize - middle <= place {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        (place + low) as u64 + 1
     }
 
     /// Returns the weight of each row, always above 0; `None` if all rows weigh the same.
@@ -483,6 +519,8 @@ impl Dataset {
                 .as_ref()
                 .map(|weights| Arc::new(rows.iter().map(|&i| weights[i as usize]).collect())),
             left_out: self.left_out,
+            skipped: Arc::clone(&self.skipped),
+            places: None,
             inexact: self.inexact.clone(),
             source: self.source.clone(),
             // The first row of a class in the subset need not be the first one in the file.
@@ -564,7 +602,8 @@ fn named_targets(targets: &Targets) -> Result<(String, TargetKind)> {
             if classes > y.len().max(MANY_CLASSES) {
                 let (class, rows) = (classes - 1, y.len());
                 return Err(refuse(format!(
-                    "class {class} in {rows} rows; classes are indices that count from 0"
+                    "class {class} in {}; classes are indices that count from 0",
+                    pluralize(rows as u64, "row")
                 )));
             }
             if classes < 2 {
@@ -709,7 +748,7 @@ mod tests {
         let numbers =
             || Dataset::from_arrays(&x, 1, Targets::Numbers(vec![0.0, 2.0, 1.0])).unwrap();
         assert!(said(numbers().as_labels()).contains("row 1: target 2, but labels are 0 or 1"));
-        assert!(said(numbers().with_weights(vec![1.0])).contains("1 weights for 3 rows"));
+        assert!(said(numbers().with_weights(vec![1.0])).contains("1 weight for 3 rows"));
         assert!(
             said(numbers().with_weights(vec![1.0, -1.0, 1.0])).contains("row 1: a weight of -1")
         );

@@ -65,7 +65,7 @@ impl FromStr for GapRule {
 /// How dates are read, and what a network gets of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DateRule {
-    /// Format of `%Y`, `%m`, `%d`, `%H`, `%M`, `%S` and letters between them; `None` for ISO 8601.
+    /// Format of `%Y`, `%m`, `%b` (name of a month in English), `%d`, `%H`, `%M`, `%S` and letters between them; `None` for ISO 8601.
     pub format: Option<String>,
     /// Parts that are inputs; none for the usual ones.
     pub parts: Vec<DatePart>,
@@ -249,6 +249,8 @@ pub struct TableOptions {
     /// Number of texts up to which each has an input of its own, and beyond which a category has an embedding's table; without a
     /// choice 16.
     pub one_hot: Option<usize>,
+    /// Columns of an embedding's table, unless its column says how many; without a choice by the number of texts.
+    pub embedding_width: Option<usize>,
     /// Column that names each row's group, all of whose rows are in one part of a split. It is no feature.
     pub group: Option<String>,
     /// Column that says to which part of a split each row belongs: `train`, `valid` or `test`. It is no feature.

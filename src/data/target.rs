@@ -11,8 +11,10 @@ use super::header::list;
 use super::kinds::DeclaredType;
 use super::schema::{BinaryColumn, Target, TargetKind};
 use super::targets::Targets;
+use super::text_forms::{TextForms, UsualForm};
 use super::text_table::TextTable;
 use crate::error::{Error, Result};
+use crate::shape::{count, pluralize};
 
 /// Number of distinct whole numbers up to which `Auto` takes them as classes.
 const FEW_CLASSES: usize = 20;
@@ -431,17 +433,51 @@ impl TargetColumn<'_> {
             return self.classes();
         }
         let numbers = self.distinct.iter().all(|cell| cell.number.is_ok());
+        if let Some(form) = self.number_form(rows) {
+            let problem = format!(
+                "column {}: {form}, or take each text as a class with ‘task’ classify",
+                shown(self.name)
+            );
+            return Err(Error::table(self.source, problem).at_column(self.name));
+        }
         let or_numbers = if numbers { ", or as a number with ‘task’ regress" } else { "" };
         Err(Error::table(
             self.source,
             format!(
-                "column {}: {} different texts in {rows} rows look like an identifier, not like classes; \
+                "column {}: {} different texts in {} look like an identifier, not like classes; \
                  choose another ‘target’, or take each as a class with ‘task’ classify{or_numbers}",
                 shown(self.name),
-                self.distinct.len()
+                count(self.distinct.len() as u64),
+                pluralize(rows as u64, "row")
             ),
         )
         .at_column(self.name))
+    }
+
+    /// Says what to do with texts most of which are numbers of another form, if they are.
+    fn number_form(&self, rows: usize) -> Option<String> {
+        let commas = self.distinct.iter().filter_map(|it| Some((it, cell::comma(it.text)?)));
+        let commas: Vec<(&Distinct<'_>, &str)> = commas.collect();
+        let cells: usize = commas.iter().map(|(it, _)| it.count).sum();
+        if cells * 2 > rows {
+            // 1,234 may have thousands or decimals; 12,34 has decimals.
+            let (example, remedy) =
+                *commas.iter().find(|(_, remedy)| remedy.contains("decimal’")).or(commas.first())?;
+            let example = shown(example.text);
+            return Some(format!(
+                "{} of {} cells look like numbers with a comma, such as {example}; {remedy}",
+                count(cells as u64),
+                count(rows as u64)
+            ));
+        }
+        let mut forms = TextForms::default();
+        for cell in &self.distinct {
+            let before = forms.clone();
+            forms.note(cell.text, true);
+            forms.repeat_since(&before, cell.count.saturating_sub(1));
+        }
+        let form = forms.usual(rows).filter(|form| matches!(form, UsualForm::Numbers(..)))?;
+        Some(format!("{}; {}", form.counted(rows), form.remedy(self.name)))
     }
 
     /// Returns a number for each row.
@@ -654,6 +690,31 @@ mod tests {
             column.push(cell, line);
         }
         column.resolve(&target, "t.csv")
+    }
+
+    #[test]
+    fn numbers_of_another_form_are_told_with_their_remedy() {
+        for (row, wanted) in [
+            (
+                ["1.417,16 €", "392,81 €", "5,5 €", "x"],
+                "3 of 4 cells are numbers with `€`; take `€` out",
+            ),
+            (
+                ["$1417.16", "$392.81", "$5.5", "$7"],
+                "4 of 4 cells are numbers with `$`; take `$` out",
+            ),
+            (
+                ["884,90", "1,066", "x", "5,25"],
+                "such as `884,90`; write decimals with a point, or give ‘decimal’ comma",
+            ),
+            (["1,066", "1,884", "1,905", "2,905"], "write thousands without separators"),
+        ] {
+            let said = auto(&row).unwrap_err().to_string();
+            assert!(said.contains(wanted) && said.contains("‘task’ classify"), "{said}");
+            assert!(!said.contains("identifier"), "{said}");
+        }
+        let names = auto(&["Ann", "Bob", "Eve", "1 €"]).unwrap_err().to_string();
+        assert!(names.contains("look like an identifier"), "{names}");
     }
 
     fn auto(cells: &[&str]) -> Result<ReadTarget> {

@@ -6,9 +6,20 @@
 use super::cell::{self, shown};
 use super::date;
 use super::header::option_value;
+use crate::shape::count;
 
 /// Usual forms of dates that ISO 8601 does not have; the text alone does not tell day from month.
-const USUAL_DATES: [&str; 4] = ["%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y"];
+const USUAL_DATES: [&str; 9] = [
+    "%d.%m.%Y",
+    "%m/%d/%Y",
+    "%d/%m/%Y",
+    "%d-%m-%Y",
+    "%d %b %Y",
+    "%d-%b-%Y",
+    "%d. %b %Y",
+    "%b %d, %Y",
+    "%b %d %Y",
+];
 /// Bytes of a text that may be a date or a number with a unit.
 const LONGEST: usize = 40;
 /// Letters of a unit.
@@ -166,9 +177,16 @@ impl UsualForm {
     /// Says how many cells have the form.
     pub(super) fn counted(&self, filled: usize) -> String {
         match self {
-            Self::Dates(_, count, _) => format!("{count} of {filled} cells look like dates"),
-            Self::Numbers(unit, count) => {
-                format!("{count} of {filled} cells are numbers with {}", shown(unit))
+            Self::Dates(_, cells, _) => {
+                format!(
+                    "{} of {} cells look like dates",
+                    count(*cells as u64),
+                    count(filled as u64)
+                )
+            }
+            Self::Numbers(unit, cells) => {
+                let (cells, filled) = (count(*cells as u64), count(filled as u64));
+                format!("{cells} of {filled} cells are numbers with {}", shown(unit))
             }
         }
     }
@@ -206,6 +224,7 @@ mod tests {
             (["32%", "5.5%", "-1%"], "%"),
             (["$50", "-$3", "$1,200.50"], "$"),
             (["€ 3", "€ 12,50", "€ 7"], "€"),
+            (["€ 1.066,10", "€ 884,90", "-€2.000,5"], "€"),
             (["1.5 kg", "20 kg", "3e2 kg"], "kg"),
             (["EUR 3", "EUR -4", "EUR 5"], "EUR"),
             (["20°C", "-3°C", "7.5°C"], "°C"),
@@ -238,6 +257,18 @@ mod tests {
         assert_eq!(found, Some(UsualForm::Dates("%d.%m.%Y", 29, None)));
         // A date alone does not make a column of dates.
         assert_eq!(all("01.02.2024", &|row| format!("room {row}")), None);
+        // Names of months, short or whole.
+        for (form, format) in
+            [("Oct 2020", "%d %b %Y"), ("October 2020", "%d %b %Y"), ("oct 2020", "%d %b %Y")]
+        {
+            let found = all("closed", &|day| format!("{day} {form}"));
+            assert_eq!(found, Some(UsualForm::Dates(format, 29, None)), "{form}");
+        }
+        let found = all("closed", &|day| format!("Oct {day}, 2020")).unwrap();
+        assert_eq!(
+            found.remedy("day"),
+            "give ‘columns’ \"day:date(%b %d, %Y)\" to take them as dates"
+        );
         // The first cell may be either; the others tell.
         let found = all("01/02/2024", &|day| format!("{day:02}/01/2024"));
         assert_eq!(found, Some(UsualForm::Dates("%d/%m/%Y", 30, None)));

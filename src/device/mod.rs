@@ -12,6 +12,7 @@ mod half;
 mod kind;
 mod member_hub;
 mod memory;
+mod rank_device;
 mod tuning;
 mod utilization;
 pub mod verify;
@@ -21,11 +22,13 @@ use std::ops::Range;
 pub use kind::{DeviceKind, open, open_tuned};
 pub(crate) use member_hub::{MemberHandle, MemberHub};
 pub(crate) use memory::available as free_host_memory;
+pub use rank_device::RankDevice;
 pub use tuning::{Tune, Tuning};
 pub use utilization::Usage;
 
 use crate::error::Result;
 use crate::plan::{InitialValues, Phase, Plan, Slot, StepParams};
+use crate::ranks::Ranks;
 
 /// Values for a slot, of the slot's kind.
 #[derive(Clone, Copy, Debug)]
@@ -123,6 +126,26 @@ pub trait Device: Send {
     /// # Errors
     /// If the device failed.
     fn run(&mut self, phase: Phase, steps: Range<u32>) -> Result<()>;
+
+    /// Runs a part of one step of the window: the plan's steps from an index to another, of a plan that is loaded for that. Losses
+    /// of such steps are left in the log.
+    ///
+    /// # Errors
+    /// If the device has no such parts, or failed.
+    fn run_part(&mut self, _phase: Phase, _step: u32, _part: Range<usize>) -> Result<()> {
+        let problem =
+            "it runs no parts of a step, as ranks need; use another ‘device’, such as cpu";
+        Err(crate::error::Error::Device {
+            adapter: self.info().name.clone(),
+            problem: problem.into(),
+        })
+    }
+
+    /// Returns the exchange with the other ranks, if the device is that of one rank among several: then a batch's rows are shared
+    /// among them.
+    fn ranks(&self) -> Option<&Ranks> {
+        None
+    }
 
     /// Returns the losses of training steps that were run and not yet taken, in order: those known without waiting for the
     /// newest steps, or with `wait` all of them.

@@ -50,6 +50,31 @@ struct CheckpointFormat {
 
 /// Writes a run's state. A crash leaves the old file or the new one.
 ///
+/// ```
+/// use wgrad::prelude::*;
+///
+/// # let data = wgrad::data::synth::sine(200, 0.05, Seed(1)).split(0.2, Seed(1))?;
+/// # let model = Sequential::new().dense(8).tanh().dense(1);
+/// # let options = TrainOptions { loss: Loss::Mse, epochs: 2, ..TrainOptions::default() };
+/// # let mut trainer = Trainer::new(&model, &data, &options, &DeviceKind::Cpu)?;
+/// let file = std::env::temp_dir().join(format!("wgrad-checkpoint-{}.safetensors", std::process::id()));
+/// let mut fit = trainer.fit();
+/// while let Some(event) = fit.next() {
+///     // After the first epoch: all that the next steps depend on.
+///     if let Event::Epoch(_) = event? {
+///         let checkpoint = fit.checkpoint()?;
+///         write_checkpoint(&checkpoint, &file)?;
+///         break;
+///     }
+/// }
+/// drop(fit);
+/// let mut later = Trainer::new(&model, &data, &options, &DeviceKind::Cpu)?;
+/// later.resume(read_checkpoint(&file)?)?;
+/// assert!(later.run()?.last.is_some_and(|last| last.epoch == 2));
+/// # std::fs::remove_file(&file).ok();
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+///
 /// # Errors
 /// If the file cannot be written.
 pub fn write_checkpoint(checkpoint: &Checkpoint, path: impl AsRef<Path>) -> Result<()> {

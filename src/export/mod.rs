@@ -13,9 +13,14 @@ mod weights;
 use std::path::Path;
 
 pub use checkpoint::{read_checkpoint, write_checkpoint};
+#[cfg(feature = "cli")]
+pub(crate) use onnx::renamed_inputs;
 #[cfg(feature = "onnx")]
 pub use onnx::{ONNX_OPSET, needs_double, onnx_bytes, write_onnx};
-pub use safetensors::{read_ensemble, read_model, read_preparation, write_ensemble, write_model};
+pub use safetensors::{
+    ensemble_from_bytes, ensemble_to_bytes, read_ensemble, read_model, read_preparation,
+    write_ensemble, write_model,
+};
 pub use weights::{read_fitting_weights, read_weights};
 
 use crate::error::{Error, Result};

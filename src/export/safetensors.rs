@@ -25,6 +25,9 @@ const FORMAT: u32 = 1;
 /// Version of what stands under the key of an ensemble: programs that read single networks only refuse it by this number.
 const ENSEMBLE_FORMAT: u32 = 2;
 
+/// Name of bytes that are in no file, in errors.
+const IN_MEMORY: &str = "the bytes of the model";
+
 /// Value under the key.
 #[derive(Serialize)]
 struct ModelHeader {
@@ -71,13 +74,27 @@ struct ModelFormat {
 
 /// Writes a trained network. A crash leaves the old file or the new one.
 ///
+/// ```
+/// use wgrad::prelude::*;
+///
+/// # let data = wgrad::data::synth::sine(200, 0.05, Seed(1)).split(0.2, Seed(1))?;
+/// # let model = Sequential::new().dense(8).tanh().dense(1);
+/// # let options = TrainOptions { loss: Loss::Mse, epochs: 2, ..TrainOptions::default() };
+/// # let mut trainer = Trainer::new(&model, &data, &options, &DeviceKind::Cpu)?;
+/// # trainer.run()?;
+/// let file = std::env::temp_dir().join(format!("wgrad-write-model-{}.safetensors", std::process::id()));
+/// write_model(&trainer.trained(), &file)?;
+/// let predictor = Predictor::new(read_model(&file)?)?;
+/// assert_eq!(predictor.predict_array(&[1.0])?.dim(), (1, 1));
+/// # std::fs::remove_file(&file).ok();
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+///
 /// # Errors
 /// If the file cannot be written.
 pub fn write_model(trained: &TrainedModel, path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
-    let version = env!("CARGO_PKG_VERSION").to_string();
-    let about = ModelHeader { format: FORMAT, version, network: NetworkHeader::of(trained) };
-    write_networks(&about, &[(String::new(), trained)], path)
+    write_file(path, &encoded(std::slice::from_ref(trained), path)?)
 }
 
 /// Writes an ensemble into one file: tensors of member 3 have names such as `member.3/0.weight`. An ensemble of one network is
@@ -86,22 +103,37 @@ pub fn write_model(trained: &TrainedModel, path: impl AsRef<Path>) -> Result<()>
 /// # Errors
 /// If the file cannot be written.
 pub fn write_ensemble(ensemble: &Ensemble, path: impl AsRef<Path>) -> Result<()> {
-    let members = ensemble.members();
+    let path = path.as_ref();
+    write_file(path, &encoded(ensemble.members(), path)?)
+}
+
+/// Returns the bytes that [`write_ensemble`] writes.
+///
+/// # Errors
+/// If the ensemble cannot be encoded.
+pub fn ensemble_to_bytes(ensemble: &Ensemble) -> Result<Vec<u8>> {
+    encoded(ensemble.members(), Path::new(IN_MEMORY))
+}
+
+/// Encodes the members of an ensemble; errors name the file.
+fn encoded(members: &[TrainedModel], path: &Path) -> Result<Vec<u8>> {
+    let version = env!("CARGO_PKG_VERSION").to_string();
     if let [trained] = members {
-        return write_model(trained, path);
+        let about = ModelHeader { format: FORMAT, version, network: NetworkHeader::of(trained) };
+        return bytes_of(&about, &[(String::new(), trained)], path);
     }
-    let first = NetworkHeader::of(ensemble.first());
+    let first = NetworkHeader::of(&members[0]);
     let described = |(place, trained): (usize, &TrainedModel)| {
         Some(NetworkHeader::of(trained)).filter(|own| place == 0 || *own != first)
     };
     let about = EnsembleHeader {
         format: ENSEMBLE_FORMAT,
-        version: env!("CARGO_PKG_VERSION").to_string(),
+        version,
         members: members.iter().enumerate().map(described).collect(),
     };
     let networks: Vec<(String, &TrainedModel)> =
         members.iter().enumerate().map(|(place, trained)| (prefix(place), trained)).collect();
-    write_networks(&about, &networks, path.as_ref())
+    bytes_of(&about, &networks, path)
 }
 
 /// Returns the beginning of the names of a member's tensors.
@@ -121,12 +153,12 @@ impl NetworkHeader {
     }
 }
 
-/// Writes networks, whose tensors' names begin with the prefix of each.
-fn write_networks(
+/// Encodes networks, whose tensors' names begin with the prefix of each.
+fn bytes_of(
     about: &impl Serialize,
     networks: &[(String, &TrainedModel)],
     path: &Path,
-) -> Result<()> {
+) -> Result<Vec<u8>> {
     let failed = |reason: String| Error::model_file(path, format!("cannot be encoded: {reason}"));
     let about = serde_json::to_string(about).map_err(|error| failed(error.to_string()))?;
     let tensors = |(prefix, trained): &(String, &TrainedModel)| -> Vec<_> {
@@ -144,10 +176,9 @@ fn write_networks(
         })
         .collect();
     let metadata = HashMap::from([(KEY.to_string(), about)]);
-    let file = views
+    views
         .and_then(|views| serialize(views, Some(metadata)))
-        .map_err(|error| failed(error.to_string()))?;
-    write_file(path, &file)
+        .map_err(|error| failed(error.to_string()))
 }
 
 /// Reads a network that [`write_model`] wrote, and checks all of it.
@@ -177,12 +208,25 @@ fn of_several(count: usize) -> String {
 /// If the file cannot be read, is damaged, or is of another kind or a later format; the message says what to do.
 pub fn read_ensemble(path: impl AsRef<Path>) -> Result<Ensemble> {
     let path = path.as_ref();
-    let bytes = read_bytes(path)?;
-    let tensors = open(path, &bytes)?;
+    decoded(&read_bytes(path)?, path)
+}
+
+/// Reads an ensemble from the bytes that [`ensemble_to_bytes`] returns, or those of a file that [`write_ensemble`] wrote, and checks
+/// all of it.
+///
+/// # Errors
+/// As [`read_ensemble`].
+pub fn ensemble_from_bytes(bytes: &[u8]) -> Result<Ensemble> {
+    decoded(bytes, Path::new(IN_MEMORY))
+}
+
+/// Decodes an ensemble; errors name the file.
+fn decoded(bytes: &[u8], path: &Path) -> Result<Ensemble> {
+    let tensors = open(path, bytes)?;
     let refuse = |problem: String| Error::model_file(path, problem);
     let damaged =
         |problem: String| refuse(format!("damaged: {problem}; take a copy, or train again"));
-    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes)
+    let (_, header) = safetensors::SafeTensors::read_metadata(bytes)
         .map_err(|error| refuse(error.to_string()))?;
     let Some(about) = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)) else {
         let problem = "a safetensors file, but not a model of wgrad: it does not say which layers and columns belong to its \
@@ -396,6 +440,20 @@ mod tests {
         write_model(&trained(), &b).unwrap();
         assert_eq!(std::fs::read(&a).unwrap(), std::fs::read(&b).unwrap());
         assert_eq!(read_ensemble(&a).unwrap(), one);
+    }
+
+    #[test]
+    fn bytes_are_those_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        for ensemble in [ensemble(), Ensemble::from(ensemble().first().clone())] {
+            write_ensemble(&ensemble, &path).unwrap();
+            let bytes = ensemble_to_bytes(&ensemble).unwrap();
+            assert_eq!(bytes, std::fs::read(&path).unwrap());
+            assert_eq!(ensemble_from_bytes(&bytes).unwrap(), ensemble);
+            let said = ensemble_from_bytes(&bytes[..bytes.len() - 1]).unwrap_err().to_string();
+            assert!(said.contains("the bytes of the model"), "{said}");
+        }
     }
 
     #[test]

@@ -103,7 +103,11 @@ impl Program {
 #[expect(clippy::cast_possible_truncation, reason = "shaders compute in f32")]
 fn literal(value: f64) -> String {
     let narrow = value as f32;
-    if narrow.is_finite() {
+    if narrow.abs() == f32::MAX {
+        // Its shortest decimal digits are above it, which some compilers refuse.
+        let sign = if narrow < 0.0 { "-" } else { "" };
+        format!("{sign}0x1.fffffep+127f")
+    } else if narrow.is_finite() {
         format!("{narrow:?}f")
     } else {
         // WGSL has no literal for infinity.

@@ -5,11 +5,13 @@
 
 mod atomic_file;
 mod file_part;
+mod memory_file;
 mod temp_file;
 
 pub(crate) use self::atomic_file::is_at;
 pub use self::atomic_file::{AtomicFile, write_file};
 pub(crate) use self::file_part::FilePart;
+pub(crate) use self::memory_file::{MemoryFile, bytes_in_memory};
 pub(crate) use self::temp_file::TempFile;
 #[cfg(feature = "cli")]
 pub(crate) use self::temp_file::temp_folder;

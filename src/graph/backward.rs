@@ -96,6 +96,33 @@ impl Graph {
                 give(self, b, Op::MatmulNn { a, b: d_y })?;
                 give(self, a, Op::MatmulNt { a: b, b: d_y })?;
             }
+            // The same rules hold within each block.
+            Op::BlockNt { a, b, blocks } => {
+                give(self, b, Op::BlockTn { a: d_y, b: a, blocks })?;
+                give(self, a, Op::BlockNn { a: d_y, b, blocks })?;
+            }
+            Op::BlockNn { a, b, blocks } => {
+                give(self, b, Op::BlockTn { a, b: d_y, blocks })?;
+                give(self, a, Op::BlockNt { a: d_y, b, blocks })?;
+            }
+            Op::BlockTn { a, b, blocks } => {
+                give(self, b, Op::BlockNn { a, b: d_y, blocks })?;
+                give(self, a, Op::BlockNt { a: b, b: d_y, blocks })?;
+            }
+            // Each repetition passes its gradient on, and each block gets the gradient of the sum.
+            Op::RepeatColumns { x, times } => {
+                give(self, x, Op::SumBlocks { x: d_y, blocks: times })?;
+            }
+            Op::SumBlocks { x, blocks } => {
+                give(self, x, Op::RepeatColumns { x: d_y, times: blocks })?;
+            }
+            // The same numbers in another shape.
+            Op::SplitMembers { x, members } => {
+                give(self, x, Op::JoinMembers { x: d_y, members })?;
+            }
+            Op::JoinMembers { x, members } => {
+                give(self, x, Op::SplitMembers { x: d_y, members })?;
+            }
             // The result's own direction: a value for each row, for each column, or for both.
             Op::Map { f, operands, space } => {
                 let along = space.whole().along;
@@ -129,6 +156,10 @@ impl Graph {
                 if let Some((Dim::Of(rows), _)) = self.shape(table).as_matrix() {
                     give(self, table, Op::LookupGrad { x, column, d_y, rows })?;
                 }
+            }
+            Op::MemberMean { .. } => {
+                let problem = "it has no gradient rule: each member has a loss of its own";
+                return Err(Error::shape(self.node(id).op.name(), problem));
             }
             Op::LookupGrad { .. } | Op::Loss { .. } | Op::LossGrad { .. } => {
                 let place = self.node(id).op.name();

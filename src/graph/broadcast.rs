@@ -42,6 +42,8 @@ impl Operand {
 pub enum IterationSpace {
     /// The batch's rows, with this number of columns.
     Batch(usize),
+    /// Each row of the batch once for each of this many members, with this number of columns.
+    Members(usize, usize),
     /// A matrix of parameters, with these rows and columns.
     Matrix(usize, usize),
     /// One row with this number of columns.
@@ -55,6 +57,7 @@ impl IterationSpace {
     pub fn of(shape: &Shape) -> Option<Self> {
         match *shape.dims() {
             [Dim::Batch, Dim::Of(columns)] => Some(Self::Batch(columns)),
+            [Dim::Members(members), Dim::Of(columns)] => Some(Self::Members(members, columns)),
             [Dim::Of(rows), Dim::Of(columns)] => Some(Self::Matrix(rows, columns)),
             [Dim::Of(columns)] => Some(Self::Vector(columns)),
             [Dim::Batch] => Some(Self::PerRow),
@@ -67,6 +70,7 @@ impl IterationSpace {
     pub fn with_columns(self, columns: usize) -> Self {
         match self {
             Self::Matrix(rows, _) => Self::Matrix(rows, columns),
+            Self::Members(members, _) => Self::Members(members, columns),
             _ => Self::Batch(columns),
         }
     }
@@ -74,7 +78,7 @@ impl IterationSpace {
     /// Returns the operand that has a value of its own for each element.
     pub fn whole(self) -> Operand {
         let along = match self {
-            Self::Batch(_) | Self::Matrix(..) => Broadcast::Both,
+            Self::Batch(_) | Self::Members(..) | Self::Matrix(..) => Broadcast::Both,
             Self::Vector(_) => Broadcast::Columns,
             Self::PerRow => Broadcast::Rows,
         };
@@ -84,7 +88,10 @@ impl IterationSpace {
     /// Columns of the matrix.
     pub fn columns(self) -> usize {
         match self {
-            Self::Batch(columns) | Self::Matrix(_, columns) | Self::Vector(columns) => columns,
+            Self::Batch(columns)
+            | Self::Members(_, columns)
+            | Self::Matrix(_, columns)
+            | Self::Vector(columns) => columns,
             Self::PerRow => 1,
         }
     }
@@ -93,6 +100,9 @@ impl IterationSpace {
     pub fn shape(self) -> Shape {
         match self {
             Self::Batch(columns) => Shape::matrix(Dim::Batch, Dim::Of(columns)),
+            Self::Members(members, columns) => {
+                Shape::matrix(Dim::Members(members), Dim::Of(columns))
+            }
             Self::Matrix(rows, columns) => Shape::matrix(Dim::Of(rows), Dim::Of(columns)),
             Self::Vector(columns) => Shape::vector(columns),
             Self::PerRow => Shape::per_row(),
@@ -104,6 +114,11 @@ impl IterationSpace {
         let along = match (shape.dims(), self) {
             ([Dim::Batch, Dim::Of(_)], Self::Batch(_))
             | ([Dim::Of(_), Dim::Of(_)], Self::Matrix(..)) => Broadcast::Both,
+            (&[Dim::Members(members), Dim::Of(_)], Self::Members(own, _)) if members == own => {
+                Broadcast::Both
+            }
+            // A value for each row of the batch has no value for each member.
+            ([Dim::Batch], Self::Members(..)) => return None,
             ([Dim::Batch], _) => Broadcast::Rows,
             ([Dim::Of(1)], _) if self.columns() != 1 => Broadcast::Nothing,
             ([Dim::Of(_)], _) => Broadcast::Columns,
@@ -115,7 +130,7 @@ impl IterationSpace {
     /// Returns whether an operand has a value of its own for each element, where it lies.
     pub fn is_full(self, operand: Operand) -> bool {
         match self {
-            Self::Batch(columns) | Self::Matrix(_, columns) => {
+            Self::Batch(columns) | Self::Members(_, columns) | Self::Matrix(_, columns) => {
                 operand == Operand { along: Broadcast::Both, shift: 0, width: columns }
             }
             Self::Vector(columns) => {

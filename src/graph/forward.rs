@@ -1,7 +1,7 @@
 //! A [`Sequential`] as forward nodes, and the graphs that training and inference run.
 
 use super::layers::Forward;
-use super::{Graph, NodeId, Objective, Op, Optimizer, RunningStat, UpdateTransforms};
+use super::{Graph, Loss, NodeId, Objective, Op, Optimizer, RunningStat, UpdateTransforms};
 use crate::error::{Error, Result};
 use crate::model::{ParamLayout, Sequential};
 use crate::shape::Dim;
@@ -81,7 +81,14 @@ pub fn training(
     let Some((_, Dim::Of(outputs))) = graph.shape(prediction).as_matrix() else {
         return Err(Error::shape("model", "its output is no matrix"));
     };
+    let members = model.batch_ensemble().map_or(1, |ensemble| ensemble.members);
+    let objective = Objective { members, ..objective };
     let loss = &objective.loss;
+    // The graph of predictions combines the members' outputs, so a loss for which it cannot is refused here.
+    if model.batch_ensemble().is_some() {
+        loss.member_outputs()?;
+    }
+    let outputs = outputs / members;
     let columns = loss.targets_for(outputs).ok_or_else(|| {
         let each = loss.outputs_each();
         Error::shape("model", format!("{outputs} outputs, but {loss} takes {each} for each target"))
@@ -96,9 +103,28 @@ pub fn training(
 /// Returns the graph of a forward pass of a model with `inputs` input columns.
 ///
 /// # Errors
-/// If the model's sizes are impossible.
+/// If the model's sizes are impossible, or it is an ensemble whose predictions depend on the loss: see [`inference_under`].
 pub fn inference(model: &Sequential, inputs: usize) -> Result<Inference> {
+    if model.batch_ensemble().is_some() {
+        let problem =
+            "the mean of a batch_ensemble's members depends on the loss; use inference_under";
+        return Err(Error::setting("layers", problem));
+    }
     Ok(forward(model, inputs, Mode::Eval)?.0)
+}
+
+/// Returns the graph of a forward pass of a model that was trained with this loss. Its outputs are those of one network, of an
+/// ensemble that shares its weights those that mean the mean of its members' predictions.
+///
+/// # Errors
+/// If the model's sizes are impossible, or the loss has no mean of predictions.
+pub fn inference_under(model: &Sequential, inputs: usize, loss: &Loss) -> Result<Inference> {
+    let (mut inference, _) = forward(model, inputs, Mode::Eval)?;
+    if let Some(ensemble) = model.batch_ensemble() {
+        let (x, members, of) = (inference.prediction, ensemble.members, loss.member_outputs()?);
+        inference.prediction = inference.graph.push("mean", Op::MemberMean { x, members, of })?;
+    }
+    Ok(inference)
 }
 
 /// Returns the graph of a forward pass, and the running statistics that training updates.

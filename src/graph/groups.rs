@@ -9,12 +9,16 @@ use crate::data::list;
 use crate::error::{Error, Result};
 use crate::model::{ParamKind, ParamLayout, ParamView};
 
+/// Kinds of parameters that a group may name.
+const KINDS: &str = "bias, norm, matrix, scale, activation, numbers, embedding";
+
 /// Parameters and what their learning rate and decay are multiplied by. Where several groups match a parameter, their
 /// factors are multiplied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Group {
-    /// `bias`, `norm` (weights and biases of normalisation, and scales), `matrix`; or a name in which `*` stands
-    /// for anything: `0.weight`, `2.*`.
+    /// `bias`, `norm` (weights and biases of normalisation, and scales), `matrix`, `scale`, `activation` (vectors of
+    /// activations), `numbers` (all of embeddings of numbers), `embedding` (tables); or a name in which `*` stands for
+    /// anything: `0.weight`, `2.*`. With `?` behind it there may be none.
     pub matches: String,
     /// Factor of the learning rate, 0 or more.
     pub lr: f64,
@@ -44,12 +48,24 @@ impl Group {
         Self { matches: matches.to_string(), lr: 1.0, decay: 1.0, frozen: true }
     }
 
+    /// Returns what names the parameters, and whether there has to be one.
+    fn pattern(&self) -> (&str, bool) {
+        match self.matches.strip_suffix('?') {
+            Some(pattern) => (pattern, false),
+            None => (&self.matches, true),
+        }
+    }
+
     /// Returns whether a parameter is one of them.
     pub fn has(&self, view: &ParamView) -> bool {
         let bias = view.name == "bias" || view.name.ends_with(".bias");
-        match self.matches.as_str() {
+        match self.pattern().0 {
             "bias" => bias,
-            "norm" => view.kind == ParamKind::Norm,
+            "norm" => matches!(view.kind, ParamKind::Norm | ParamKind::Scale),
+            "scale" => view.kind == ParamKind::Scale && !bias,
+            "activation" => view.kind == ParamKind::Activation,
+            "numbers" => view.kind == ParamKind::NumberEmbedding,
+            "embedding" => view.kind == ParamKind::Embedding,
             "matrix" => view.shape.len() == 2,
             pattern => fits(pattern, &view.name),
         }
@@ -83,9 +99,9 @@ impl Group {
     /// If no parameter can have such a name, or a factor is negative or no number.
     pub fn check(&self) -> Result<()> {
         let of_names = |c: char| c.is_ascii_alphanumeric() || "._-*".contains(c);
-        if !self.matches.chars().all(of_names) {
+        if !self.pattern().0.chars().all(of_names) {
             let problem = format!(
-                "\"{}\" names no parameters; write names such as 0.weight or 2.*, or bias, norm, matrix",
+                "\"{}\" names no parameters; write names such as 0.weight or 2.*, or {KINDS}",
                 self.matches
             );
             return Err(Error::setting("groups", problem));
@@ -120,10 +136,10 @@ fn fits<'a>(pattern: &str, name: &'a str) -> bool {
 pub fn factors(groups: &[Group], layout: &ParamLayout) -> Result<Vec<GroupFactors>> {
     for group in groups {
         group.check()?;
-        if !layout.views().iter().any(|view| group.has(view)) {
+        if group.pattern().1 && !layout.views().iter().any(|view| group.has(view)) {
             let names: Vec<_> = layout.views().iter().map(|view| view.name.as_str()).collect();
             let problem = format!(
-                "\"{}\" matches no parameter; there are {}, and the kinds bias, norm, matrix",
+                "\"{}\" matches no parameter; there are {}, and the kinds {KINDS}",
                 group.matches,
                 list(&names)
             );
@@ -221,6 +237,7 @@ mod tests {
         for group in &groups {
             assert_eq!(group.to_string().parse::<Group>().unwrap(), *group);
         }
+        assert!(factors(&[Group::without_decay("norm?")], &layout).is_ok());
         let said = factors(&[Group::without_decay("norm")], &layout).unwrap_err().to_string();
         assert!(
             said.contains("\"norm\" matches no parameter; there are `0.weight`, `0.bias`"),

@@ -3,11 +3,18 @@
 //! In: a layer, its input node. Out: its output node.
 //! Absent on purpose: gradients, and the plan's fusions.
 
+use std::collections::HashSet;
+use std::ops::Range;
+
+use super::batch_ensemble::SharedMembers;
 use super::op::normalised;
 use super::{Axis, Broadcast, Graph, IterationSpace, Mode, NodeId, Op, Operand};
 use crate::error::{Error, Result};
 use crate::expr::{Expr, Number};
-use crate::model::{Activation, CustomLayer, EmbeddingTable, Gate, Layer, RMS_EPS, Sequential};
+use crate::model::{
+    Activation, CustomLayer, EmbeddingTable, Gate, Layer, NumberEmbedding, NumberEmbeddingKind,
+    RMS_EPS, Sequential, runs,
+};
 use crate::shape::Dim;
 
 /// A running statistic and its update in each step of training: kept ← (1 − momentum) kept + momentum · stat, with stat
@@ -26,8 +33,10 @@ pub struct RunningStat {
 
 /// Builds a forward pass, layer by layer.
 pub(super) struct Forward {
-    graph: Graph,
+    pub(super) graph: Graph,
     mode: Mode,
+    /// The ensemble whose members' columns come in, if the layers are those of one.
+    pub(super) members: Option<SharedMembers>,
     /// Parameters in the layout's order, and the number of them that the layers so far have taken.
     params: (Vec<NodeId>, usize),
     /// Number of dropout layers so far.
@@ -43,7 +52,7 @@ fn x(index: u8) -> Expr {
 impl Forward {
     /// Starts from a graph with the features and all parameters.
     pub(super) fn new(graph: Graph, mode: Mode, params: Vec<NodeId>) -> Self {
-        Self { graph, mode, params: (params, 0), dropouts: 0, running: vec![] }
+        Self { graph, mode, members: None, params: (params, 0), dropouts: 0, running: vec![] }
     }
 
     /// Returns the graph, and the running statistics.
@@ -66,9 +75,13 @@ impl Forward {
     }
 
     /// Appends one layer and returns its output node.
-    fn layer(&mut self, layer: &Layer, input: NodeId, place: &str) -> Result<NodeId> {
+    pub(super) fn layer(&mut self, layer: &Layer, input: NodeId, place: &str) -> Result<NodeId> {
         match layer {
-            Layer::Dense { bias, ntk, .. } => self.dense(input, place, *bias, *ntk),
+            Layer::Dense { bias, ntk, .. } => match self.members {
+                Some(members) => self.shared_dense(input, place, (*bias, *ntk), members),
+                None => self.dense(input, place, *bias, *ntk),
+            },
+            Layer::BatchEnsemble(ensemble) => self.batch_ensemble(input, place, ensemble),
             // The identity adds no node, but keeps its number, so that the names of later layers stay.
             Layer::Activation(Activation::Identity) => Ok(input),
             Layer::Activation(act) => self.graph.activate(format!("h{place}"), *act, input),
@@ -94,6 +107,12 @@ impl Forward {
                 self.concat(&parts, place)
             }
             Layer::Embedding(tables) => self.embedding(input, place, tables),
+            Layer::NumberEmbedding(numbers) => self.number_embedding(input, place, numbers),
+            Layer::Parametric(act) => {
+                let weight = self.param(place)?;
+                let f = x(0) + x(1) * (act.expr() - x(0));
+                self.map(&format!("h{place}"), f, &[input, weight])
+            }
             Layer::Scale { bias } => {
                 let weight = self.param(place)?;
                 // Weight before bias: the order of the layout decides which parameter is which.
@@ -126,7 +145,7 @@ impl Forward {
     }
 
     /// Returns the next parameter of the layer at a place.
-    fn param(&mut self, place: &str) -> Result<NodeId> {
+    pub(super) fn param(&mut self, place: &str) -> Result<NodeId> {
         let (params, used) = &mut self.params;
         let param = params.get(*used).copied();
         *used += 1;
@@ -136,7 +155,7 @@ impl Forward {
     }
 
     /// Returns the number of columns of a node.
-    fn columns(&self, id: NodeId) -> usize {
+    pub(super) fn columns(&self, id: NodeId) -> usize {
         self.graph.shape(id).dims().last().map_or(1, |dim| dim.size(1))
     }
 
@@ -163,7 +182,7 @@ impl Forward {
     }
 
     /// Appends an elementwise expression of operands.
-    fn map(&mut self, name: &str, f: Expr, operands: &[NodeId]) -> Result<NodeId> {
+    pub(super) fn map(&mut self, name: &str, f: Expr, operands: &[NodeId]) -> Result<NodeId> {
         let (operands, space) = self.broadcast_operands(operands)?;
         self.graph.push(name, Op::Map { f, operands, space })
     }
@@ -359,24 +378,99 @@ impl Forward {
             let name = format!("e{place}.{index}");
             parts.push(self.graph.push(name, Op::Lookup { table, x: input, column })?);
         }
-        let all = self.columns(input);
-        let has = |column: usize| tables.iter().any(|table| table.column == column);
-        // Neighbouring columns without a table are one part: fewer parts make fewer nodes.
-        let mut from = 0;
-        while from < all {
-            let run = (from..all).take_while(|&column| !has(column)).count();
-            if run > 0 {
-                // Shifted to the left, so that the run's first column becomes column 0.
-                let shift = -i32::try_from(from)
-                    .map_err(|_| Error::shape(format!("layer {place}"), "too many columns"))?;
-                let operand = Operand { shift, ..Operand::new(Broadcast::Both, all) };
-                let (operands, space) = (vec![(input, operand)], IterationSpace::Batch(run));
-                let name = format!("x{place}.{from}");
-                parts.push(self.graph.push(name, Op::Map { f: x(0), operands, space })?);
-            }
-            from += run + 1;
-        }
+        let has: HashSet<usize> = tables.iter().map(|table| table.column).collect();
+        let rest: Vec<usize> =
+            (0..self.columns(input)).filter(|column| !has.contains(column)).collect();
+        parts.extend(self.picked(input, place, &rest)?);
         self.concat(&parts, place)
+    }
+
+    /// Returns some columns of a matrix, in their order, as parts to put side by side: one for each run of neighbours, since
+    /// fewer parts make fewer nodes.
+    fn picked(&mut self, input: NodeId, place: &str, columns: &[usize]) -> Result<Vec<NodeId>> {
+        let all = self.columns(input);
+        if columns.len() == all {
+            return Ok(vec![input]);
+        }
+        let part = |run: Range<usize>| {
+            // Shifted to the left, so that the run's first column becomes column 0.
+            let shift = -i32::try_from(run.start)
+                .map_err(|_| Error::shape(format!("layer {place}"), "too many columns"))?;
+            let operand = Operand { shift, ..Operand::new(Broadcast::Both, all) };
+            let (operands, space) = (vec![(input, operand)], IterationSpace::Batch(run.len()));
+            let name = format!("x{place}.{}", run.start);
+            self.graph.push(name, Op::Map { f: x(0), operands, space })
+        };
+        runs(columns).into_iter().map(part).collect()
+    }
+
+    /// Appends an embedding of numbers: products within blocks, of which each column is one.
+    fn number_embedding(
+        &mut self,
+        input: NodeId,
+        place: &str,
+        it: &NumberEmbedding,
+    ) -> Result<NodeId> {
+        let all = self.columns(input);
+        let columns = it.embedded(all);
+        let blocks = columns.len();
+        let parts = self.picked(input, place, &columns)?;
+        let numbers = self.concat(&parts, place)?;
+        if it.kind == NumberEmbeddingKind::Ple {
+            let embedded = self.piecewise_linear(numbers, place, blocks)?;
+            let mut parts = vec![embedded];
+            parts.extend(self.picked(input, place, &it.passed(all))?);
+            return self.concat(&parts, place);
+        }
+        let frequency = self.param(place)?;
+        let z = Op::BlockNt { a: numbers, b: frequency, blocks };
+        let z = self.graph.push(format!("z{place}"), z)?;
+        let angle = x(0) * std::f64::consts::TAU;
+        let linear = if it.kind == NumberEmbeddingKind::Pbld {
+            let (phase, weight) = (self.param(place)?, self.param(place)?);
+            let waves = self.map(&format!("cos{place}"), (angle + x(1)).cos(), &[z, phase])?;
+            let product = Op::BlockNt { a: waves, b: weight, blocks };
+            self.graph.push(format!("w{place}"), product)?
+        } else {
+            let (of_cosines, of_sines) = (self.param(place)?, self.param(place)?);
+            let cosines = self.map(&format!("cos{place}"), angle.cos(), &[z])?;
+            let sines = self.map(&format!("sin{place}"), angle.sin(), &[z])?;
+            let cosines = Op::BlockNt { a: cosines, b: of_cosines, blocks };
+            let cosines = self.graph.push(format!("wc{place}"), cosines)?;
+            let sines = Op::BlockNt { a: sines, b: of_sines, blocks };
+            let sines = self.graph.push(format!("ws{place}"), sines)?;
+            self.graph.add(format!("w{place}"), cosines, sines)?
+        };
+        let shift = self.param(place)?;
+        let mut embedded = self.graph.add_bias(format!("e{place}"), linear, shift)?;
+        if it.kind == NumberEmbeddingKind::Plr {
+            embedded = self.graph.activate(format!("r{place}"), Activation::Relu, embedded)?;
+        }
+        let passed = it.passed(all);
+        let mut parts = vec![embedded];
+        parts.extend(self.picked(input, place, &passed)?);
+        self.concat(&parts, place)
+    }
+
+    /// Appends a piecewise-linear embedding of numbers, each of which is a block.
+    fn piecewise_linear(&mut self, numbers: NodeId, place: &str, blocks: usize) -> Result<NodeId> {
+        let slope = self.param(place)?;
+        let z = Op::BlockNt { a: numbers, b: slope, blocks };
+        let z = self.graph.push(format!("z{place}"), z)?;
+        let (offset, low, high) = (self.param(place)?, self.param(place)?, self.param(place)?);
+        let line = x(0) + x(1);
+        let below_high = line.if_at_most(&x(3), &line, &x(3));
+        let within = line.if_at_most(&x(2), &x(2), &below_high);
+        let parts = self.map(&format!("p{place}"), within, &[z, offset, low, high])?;
+        let weight = self.param(place)?;
+        let bent = Op::BlockNt { a: parts, b: weight, blocks };
+        let bent = self.graph.push(format!("w{place}"), bent)?;
+        let linear = self.param(place)?;
+        let straight = Op::BlockNt { a: numbers, b: linear, blocks };
+        let straight = self.graph.push(format!("l{place}"), straight)?;
+        let sum = self.graph.add(format!("w{place}"), bent, straight)?;
+        let shift = self.param(place)?;
+        self.graph.add_bias(format!("e{place}"), sum, shift)
     }
 
     /// Puts matrices of the batch's rows side by side: a sum of parts, each of which is 0 outside of its columns.

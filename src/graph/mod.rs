@@ -5,6 +5,7 @@
 
 mod average;
 mod backward;
+mod batch_ensemble;
 mod broadcast;
 mod forward;
 mod groups;
@@ -18,13 +19,13 @@ mod usual;
 pub use average::Average;
 pub(crate) use backward::used;
 pub use broadcast::{Broadcast, IterationSpace, MOST_OPERANDS, Operand};
-pub use forward::{Inference, Mode, Training, inference, training};
+pub use forward::{Inference, Mode, Training, inference, inference_under, training};
 pub use groups::{Group, GroupFactors, factors};
 pub use layers::RunningStat;
 pub use loss::{
     ClassLoss, CustomLoss, Loss, LossFormula, Objective, Quantiles, Reduction, RequiredTarget,
 };
-pub use op::{Axis, Mapped, NodeId, Op};
+pub use op::{Axis, Mapped, MemberOutputs, NodeId, Op};
 pub use optimizer::{
     BetweenPasses, MOST_STATES, Optimizer, OptimizerHostState, OptimizerSchedule, UpdateContext,
 };

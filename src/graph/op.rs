@@ -39,6 +39,34 @@ impl Axis {
     }
 }
 
+/// Meaning of the outputs of members whose mean is the prediction, as a loss defines it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberOutputs {
+    /// Numbers, or scores: y = mean of x
+    Values,
+    /// Logits of classes: y = ln of the mean of softmax(x), so that softmax(y) is that mean
+    Classes,
+    /// Logits of labels: y = logit of the mean of σ(x)
+    Labels,
+    /// Logarithms: y = ln of the mean of eˣ
+    Logarithms,
+}
+
+impl MemberOutputs {
+    /// Every meaning.
+    pub const ALL: [Self; 4] = [Self::Values, Self::Classes, Self::Labels, Self::Logarithms];
+
+    /// The name in printed plans.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Values => "values",
+            Self::Classes => "classes",
+            Self::Labels => "labels",
+            Self::Logarithms => "logarithms",
+        }
+    }
+}
+
 /// An operation. Layers are combinations of these, so that a new layer needs no new gradient.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
@@ -88,6 +116,72 @@ pub enum Op {
         a: NodeId,
         /// Right factor.
         b: NodeId,
+    },
+    /// y = a bᵀ for each block of columns by itself: a `[m, g k]`, b `[g n, k]` to y `[m, g n]`, g blocks. It is the product
+    /// with a matrix that is 0 outside of g blocks on its diagonal, without the zeros
+    BlockNt {
+        /// Left factor.
+        a: NodeId,
+        /// Right factor, used transposed: the rows of all blocks below one another.
+        b: NodeId,
+        /// Number of blocks.
+        blocks: usize,
+    },
+    /// y = a b for each block by itself: a `[m, g n]`, b `[g n, k]` to y `[m, g k]`
+    BlockNn {
+        /// Left factor.
+        a: NodeId,
+        /// Right factor.
+        b: NodeId,
+        /// Number of blocks.
+        blocks: usize,
+    },
+    /// y = aᵀ b for each block by itself: a `[m, g n]`, b `[m, g k]` to y `[g n, k]`
+    BlockTn {
+        /// Left factor, used transposed.
+        a: NodeId,
+        /// Right factor.
+        b: NodeId,
+        /// Number of blocks.
+        blocks: usize,
+    },
+    /// y holds x's columns several times side by side: x `[batch, n]` to y `[batch, times n]`
+    RepeatColumns {
+        /// Matrix of the batch's rows.
+        x: NodeId,
+        /// How often its columns stand there.
+        times: usize,
+    },
+    /// y = the sum of x's blocks of columns: x `[batch, g n]` to y `[batch, n]`, g blocks
+    SumBlocks {
+        /// Matrix of the batch's rows.
+        x: NodeId,
+        /// Number of blocks.
+        blocks: usize,
+    },
+    /// The members' columns of each row below one another: x `[batch, g n]` to y `[g batch, n]`. Both lie in memory alike, so
+    /// nothing is computed
+    SplitMembers {
+        /// Matrix of the batch's rows.
+        x: NodeId,
+        /// Number of members.
+        members: usize,
+    },
+    /// The members' rows side by side: x `[g batch, n]` to y `[batch, g n]`, the inverse of `SplitMembers`
+    JoinMembers {
+        /// Matrix of the members' rows.
+        x: NodeId,
+        /// Number of members.
+        members: usize,
+    },
+    /// The outputs of a network that would predict the mean of the members' predictions: x `[batch, g n]` to y `[batch, n]`
+    MemberMean {
+        /// The members' outputs side by side.
+        x: NodeId,
+        /// Number of members.
+        members: usize,
+        /// Meaning of the outputs.
+        of: MemberOutputs,
     },
     /// y = f(operands), element by element over `space`
     Map {
@@ -218,6 +312,14 @@ impl Op {
             Self::MatmulNt { .. } => "matmul_nt",
             Self::MatmulNn { .. } => "matmul_nn",
             Self::MatmulTn { .. } => "matmul_tn",
+            Self::BlockNt { .. } => "block_nt",
+            Self::BlockNn { .. } => "block_nn",
+            Self::BlockTn { .. } => "block_tn",
+            Self::RepeatColumns { .. } => "repeat_columns",
+            Self::SumBlocks { .. } => "sum_blocks",
+            Self::SplitMembers { .. } => "split_members",
+            Self::JoinMembers { .. } => "join_members",
+            Self::MemberMean { .. } => "member_mean",
             Self::Map { .. } => "map",
             Self::MapRows { .. } => "map_rows",
             Self::MapColumns { .. } => "map_columns",
@@ -243,10 +345,20 @@ impl Op {
             | Self::Targets { .. }
             | Self::Param { .. }
             | Self::Kept { .. } => vec![],
-            Self::MatmulNt { a, b } | Self::MatmulNn { a, b } | Self::MatmulTn { a, b } => {
+            Self::MatmulNt { a, b }
+            | Self::MatmulNn { a, b }
+            | Self::MatmulTn { a, b }
+            | Self::BlockNt { a, b, .. }
+            | Self::BlockNn { a, b, .. }
+            | Self::BlockTn { a, b, .. } => {
                 vec![a, b]
             }
-            Self::Dropout { x, .. } => vec![x],
+            Self::Dropout { x, .. }
+            | Self::RepeatColumns { x, .. }
+            | Self::SumBlocks { x, .. }
+            | Self::SplitMembers { x, .. }
+            | Self::JoinMembers { x, .. }
+            | Self::MemberMean { x, .. } => vec![x],
             Self::Loss { prediction, targets, .. } | Self::LossGrad { prediction, targets, .. } => {
                 vec![prediction, targets]
             }
@@ -302,6 +414,50 @@ impl Op {
                 agree(a, b, k == k2)?;
                 Ok(Shape::matrix(m, n))
             }
+            Self::BlockNt { a, b, blocks } => {
+                let ((m, width), (n, k)) = (matrix(a)?, matrix(b)?);
+                agree(a, b, of_blocks(k, blocks) == Some(width) && in_blocks(n, blocks).is_some())?;
+                Ok(Shape::matrix(m, n))
+            }
+            Self::BlockNn { a, b, blocks } => {
+                let ((m, width), (n, k)) = (matrix(a)?, matrix(b)?);
+                let wide = of_blocks(k, blocks).filter(|_| in_blocks(n, blocks).is_some());
+                agree(a, b, width == n && wide.is_some())?;
+                Ok(Shape::matrix(m, wide.unwrap_or(k)))
+            }
+            Self::BlockTn { a, b, blocks } => {
+                let ((m, n), (m2, width)) = (matrix(a)?, matrix(b)?);
+                let k = in_blocks(width, blocks).filter(|_| in_blocks(n, blocks).is_some());
+                agree(a, b, m == m2 && k.is_some())?;
+                Ok(Shape::matrix(n, k.unwrap_or(width)))
+            }
+            Self::RepeatColumns { x, times } => {
+                let (m, n) = matrix(x)?;
+                let wide = of_blocks(n, times).filter(|_| m == Dim::Batch);
+                Ok(Shape::matrix(m, wide.ok_or_else(|| self.wrong_blocks(graph, x, times))?))
+            }
+            Self::SumBlocks { x, blocks } => {
+                let (m, n) = matrix(x)?;
+                let each = in_blocks(n, blocks).filter(|_| m == Dim::Batch);
+                Ok(Shape::matrix(m, each.ok_or_else(|| self.wrong_blocks(graph, x, blocks))?))
+            }
+            Self::SplitMembers { x, members } => {
+                let (m, n) = matrix(x)?;
+                let each = in_blocks(n, members).filter(|_| m == Dim::Batch);
+                let each = each.ok_or_else(|| self.wrong_blocks(graph, x, members))?;
+                Ok(Shape::matrix(Dim::Members(members), each))
+            }
+            Self::JoinMembers { x, members } => {
+                let (m, n) = matrix(x)?;
+                let wide = of_blocks(n, members).filter(|_| m == Dim::Members(members));
+                let wide = wide.ok_or_else(|| self.wrong_blocks(graph, x, members))?;
+                Ok(Shape::matrix(Dim::Batch, wide))
+            }
+            Self::MemberMean { x, members, .. } => {
+                let (m, n) = matrix(x)?;
+                let each = in_blocks(n, members).filter(|_| m == Dim::Batch);
+                Ok(Shape::matrix(m, each.ok_or_else(|| self.wrong_blocks(graph, x, members))?))
+            }
             Self::Map { ref operands, space, .. } => {
                 self.fit(graph, operands, space)?;
                 Ok(space.shape())
@@ -315,6 +471,7 @@ impl Op {
                 Ok(match space {
                     IterationSpace::Vector(_) => Shape::vector(1),
                     IterationSpace::Matrix(rows, _) => Shape::vector(rows),
+                    IterationSpace::Members(members, _) => Shape::per_member(members),
                     IterationSpace::Batch(_) | IterationSpace::PerRow => Shape::per_row(),
                 })
             }
@@ -348,6 +505,12 @@ impl Op {
         }
     }
 
+    /// Returns the error of a matrix that does not consist of so many blocks or members.
+    fn wrong_blocks(&self, graph: &Graph, x: NodeId, blocks: usize) -> Error {
+        let text = format!("{}{}", graph.node(x).name, graph.shape(x));
+        Error::shape(self.name(), format!("{text} does not fit {blocks} blocks"))
+    }
+
     /// Checks that the number of operands is one that a kernel takes, and that their shapes fit their broadcasts.
     fn fit(
         &self,
@@ -372,6 +535,22 @@ impl Op {
             }
         }
         Ok(())
+    }
+}
+
+/// Returns the columns of all blocks together, if each has this number.
+fn of_blocks(each: Dim, blocks: usize) -> Option<Dim> {
+    match each {
+        Dim::Of(each) if blocks > 0 => each.checked_mul(blocks).map(Dim::Of),
+        _ => None,
+    }
+}
+
+/// Returns the columns of each block, if all together have this number.
+fn in_blocks(all: Dim, blocks: usize) -> Option<Dim> {
+    match all {
+        Dim::Of(all) if blocks > 0 && all.is_multiple_of(blocks) => Some(Dim::Of(all / blocks)),
+        _ => None,
     }
 }
 

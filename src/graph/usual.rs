@@ -121,7 +121,7 @@ impl Op {
     pub fn as_bias(&self) -> Option<Biased> {
         let Self::Map { f, operands, space } = self else { return None };
         let &[(x, whole), (bias, columns)] = operands.as_slice() else { return None };
-        let matrix = matches!(space, IterationSpace::Batch(_) | IterationSpace::Matrix(..));
+        let matrix = !matches!(space, IterationSpace::Vector(_) | IterationSpace::PerRow);
         let along = super::Operand::new(super::Broadcast::Columns, space.columns());
         let fits = matrix && space.is_full(whole) && columns == along;
         (fits && *f == plus()).then_some(Biased { x, bias })

@@ -88,6 +88,10 @@ pub enum Init {
     },
     /// Standard normal, for layers that multiply the sum by 1/√in themselves (Jacot et al. 2018, arXiv:1806.07572)
     Ntk,
+    /// As `Ntk`, and then training divides each output's weights by the deviation of its sums over up to 1,024 training
+    /// rows, layer by layer with dropout, and takes for each bias −Σ s y of five random rows' sums y, with exponential shares s
+    /// of sum 1 (`std` and `he+5` of RealMLP; Holzmüller et al. 2024, arXiv:2407.04491)
+    UnitVariance,
 }
 
 /// A side of a layer: its inputs or its outputs.
@@ -137,7 +141,13 @@ impl Init {
             Self::Constant { .. } => "constant",
             Self::Siren { .. } => "siren",
             Self::Ntk => "ntk",
+            Self::UnitVariance => "unit-variance",
         }
+    }
+
+    /// Returns true if layers that start so multiply their sums by 1/√in, unless they say otherwise.
+    pub fn is_ntk(self) -> bool {
+        matches!(self, Self::Ntk | Self::UnitVariance)
     }
 
     /// Fills a weight `[out, in]`, row-major. `first` is true for the layer that reads the data.
@@ -176,7 +186,7 @@ impl Init {
                 let bound = if first { 1.0 / fan_in } else { (6.0 / fan_in).sqrt() / omega };
                 uniform(values, bound, random);
             }
-            Self::Ntk => normal(values, 1.0, random),
+            Self::Ntk | Self::UnitVariance => normal(values, 1.0, random),
         }
     }
 
@@ -206,7 +216,7 @@ impl Init {
             require(fits, key, value, "a finite number above 0")
         };
         match self {
-            Self::Pytorch | Self::Ntk => Ok(()),
+            Self::Pytorch | Self::Ntk | Self::UnitVariance => Ok(()),
             Self::KaimingUniform { gain, .. }
             | Self::KaimingNormal { gain, .. }
             | Self::XavierUniform { gain }
@@ -285,7 +295,7 @@ impl fmt::Display for Init {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name();
         f.write_str(&match self {
-            Self::Pytorch | Self::Ntk => name.to_string(),
+            Self::Pytorch | Self::Ntk | Self::UnitVariance => name.to_string(),
             // As they have always been written.
             Self::KaimingUniform { gain, fan: Fan::In }
             | Self::KaimingNormal { gain, fan: Fan::In }
@@ -343,6 +353,7 @@ impl FromStr for Init {
             "constant" => Self::Constant { value: call.needed("value")? },
             "siren" => Self::Siren { omega: call.number_or("omega", 30.0)? },
             "ntk" => Self::Ntk,
+            "unit-variance" => Self::UnitVariance,
             name => {
                 let known: Vec<_> = Self::VOCABULARY.iter().map(|entry| entry.name).collect();
                 let known = known.join(", ");

@@ -14,7 +14,11 @@ pub(crate) use activation::call;
 pub use activation::{Activation, expression};
 pub use init::{Fan, Init, gain};
 pub(crate) use layer::RMS_EPS;
-pub use layer::{CustomLayer, EmbeddingTable, Gate, Layer, LayerParser, ParamKind};
+pub(crate) use layer::runs;
+pub use layer::{
+    BatchEnsemble, CustomLayer, EmbeddingTable, Gate, Layer, LayerParser, NumberEmbedding,
+    NumberEmbeddingKind, ParamKind,
+};
 #[cfg(feature = "cli")]
 pub(crate) use layer::{LayerPlace, LayerSpec};
 pub use params::{ParamLayout, ParamView, Params, VIEW_ALIGN};

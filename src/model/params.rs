@@ -122,6 +122,18 @@ impl ParamLayout {
 }
 
 /// A model's parameters: the arena and its layout. Gaps hold zeros.
+///
+/// ```
+/// use wgrad::prelude::*;
+///
+/// let model = Sequential::new().dense(3).relu().dense(1);
+/// let mut params = Params::init(&model, 2, Seed(1))?;
+/// params.set("0.bias", &[3], &[0.1, 0.2, 0.3])?;
+/// assert_eq!(params.get("0.bias"), Some([0.1, 0.2, 0.3].as_slice()));
+/// let shapes: Vec<_> = params.iter().map(|(view, _)| (view.name.as_str(), view.shape.clone())).collect();
+/// assert_eq!(shapes[0], ("0.weight", vec![3, 2]));
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Params {
     layout: ParamLayout,
@@ -139,7 +151,9 @@ impl Params {
         let mut first = true;
         for (view, parameter) in params.layout.views.iter().zip(model.parameters(inputs)?) {
             parameter.start.fill(&mut params.values[view.range()], first, &mut random);
-            first &= !matches!(parameter.start, InitSource::Weight(..));
+            let weight =
+                matches!(parameter.start, InitSource::Weight(..) | InitSource::WeightOfEach(..));
+            first &= !weight;
         }
         Ok(params)
     }

@@ -4,10 +4,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::layer::{LayerPlace, Parameter};
-use super::{Activation, CustomLayer, EmbeddingTable, Gate, Init, Layer, ParamLayout, ParamView};
+use super::layer::{FeatureColumns, LayerPlace, Parameter};
+use super::{
+    Activation, BatchEnsemble, CustomLayer, EmbeddingTable, Gate, Init, Layer, ParamKind,
+    ParamLayout, ParamView,
+};
 use crate::error::{Error, Result};
-use crate::shape::bytes_text;
+use crate::shape::{bytes_text, pluralize};
 
 /// A multi-layer perceptron: plain data, to be printed, compared and stored.
 ///
@@ -174,6 +177,13 @@ impl Sequential {
                 let named = place.named(&layer.to_string());
                 return Err(wrong(format!("{named}: it must be the network's first layer")));
             }
+            let last = index + 1 == self.layers.len() && place.depth() == 0;
+            if !last && matches!(layer, Layer::BatchEnsemble(_)) {
+                let named = place.named(&layer.to_string());
+                return Err(wrong(format!(
+                    "{named}: it must be the network's last layer; put what follows inside of it"
+                )));
+            }
             let outputs = layer.outputs(width, &place)?;
             shapes.push(LayerShape { layer: layer.clone(), inputs: width, outputs });
             width = outputs;
@@ -197,11 +207,24 @@ impl Sequential {
     /// The parameters, in layer order, named by the layers' places.
     pub(super) fn parameters(&self, inputs: usize) -> Result<Vec<Parameter>> {
         let mut all = Vec::new();
+        let mut features = FeatureColumns::default();
         for (place, shape) in self.shapes(inputs)?.into_iter().enumerate() {
-            let inside = shape.layer.parameters(shape.inputs)?.into_iter();
-            all.extend(inside.map(|parameter| parameter.below(place)));
+            let inside = match &shape.layer {
+                Layer::BatchEnsemble(it) => it.parameters(shape.inputs, &features)?,
+                layer => layer.parameters(shape.inputs)?,
+            };
+            all.extend(inside.into_iter().map(|parameter| parameter.below(place)));
+            features = features.behind(&shape.layer, shape.inputs);
         }
         Ok(all)
+    }
+
+    /// The last layer, if it is an ensemble that shares its weights.
+    pub fn batch_ensemble(&self) -> Option<&BatchEnsemble> {
+        match self.layers.last() {
+            Some(Layer::BatchEnsemble(it)) => Some(it),
+            _ => None,
+        }
     }
 
     /// The input's columns that hold numbers of tables' rows, with those tables.
@@ -221,6 +244,7 @@ impl Sequential {
         for shape in self.shapes(inputs)? {
             let inside = match &shape.layer {
                 Layer::Residual(inner) => inner.max_width(shape.inputs)?,
+                Layer::BatchEnsemble(it) => it.max_width(shape.inputs)?,
                 Layer::Branches(branches) => {
                     let all = branches.iter().map(|branch| branch.max_width(shape.inputs));
                     all.collect::<Result<Vec<_>>>()?.into_iter().max().unwrap_or(0)
@@ -251,7 +275,10 @@ impl Sequential {
         let Ok(wider) = self.layout(inputs + 1) else {
             return Ok(of_layer(views, views.first()));
         };
-        let changed = views.iter().zip(wider.views()).filter(|(a, b)| a.shape != b.shape);
+        // An embedding of numbers names its columns, so its sizes may stay.
+        let of_columns = |view: &ParamView| view.kind == ParamKind::NumberEmbedding;
+        let changed =
+            views.iter().zip(wider.views()).filter(|(a, b)| a.shape != b.shape || of_columns(a));
         Ok(changed.map(|(view, _)| view.name.clone()).collect())
     }
 
@@ -261,7 +288,14 @@ impl Sequential {
     /// As [`Self::layout`].
     pub fn output_parameters(&self, inputs: usize) -> Result<Vec<String>> {
         let layout = self.layout(inputs)?;
-        Ok(of_layer(layout.views(), layout.views().last()))
+        let Some(ensemble) = self.batch_ensemble() else {
+            return Ok(of_layer(layout.views(), layout.views().last()));
+        };
+        // The last layer of the members, which is inside of the network's last layer.
+        let place = |layers: &[Layer]| layers.len().saturating_sub(1);
+        let last = format!("{}.{}.", place(&self.layers), place(ensemble.layers.layers()));
+        let own = layout.views().iter().filter(|view| view.name.starts_with(&last));
+        Ok(own.map(|view| view.name.clone()).collect())
     }
 
     /// A table of layers, shapes, parameters and bytes.
@@ -269,8 +303,10 @@ impl Sequential {
     /// # Errors
     /// As [`Self::layout`].
     pub fn summary(&self, inputs: usize) -> Result<ModelSummary> {
-        let parameters = self.layout(inputs)?.count();
-        Ok(ModelSummary { shapes: self.shapes(inputs)?, parameters })
+        let layout = self.layout(inputs)?;
+        let trainable = layout.views().iter().filter(|view| view.trainable);
+        let counts = trainable.map(|view| (view.name.clone(), view.len())).collect();
+        Ok(ModelSummary { shapes: self.shapes(inputs)?, counts })
     }
 }
 
@@ -286,42 +322,52 @@ fn of_layer(views: &[ParamView], one: Option<&ParamView>) -> Vec<String> {
 #[derive(Clone, Debug)]
 pub struct ModelSummary {
     shapes: Vec<LayerShape>,
-    parameters: usize,
+    /// Names of the trainable parameters, with the number of their elements.
+    counts: Vec<(String, usize)>,
 }
 
 impl ModelSummary {
     /// Trainable numbers in all.
     pub fn parameters(&self) -> usize {
-        self.parameters
+        self.counts.iter().map(|(_, count)| count).sum()
     }
 }
 
 impl fmt::Display for ModelSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:<3} {:<11} {:>16} {:>12}", "", "layer", "shape", "parameters")?;
-        rows(f, &self.shapes, "")?;
-        write!(f, "{} parameters, {}", self.parameters, bytes_text(4 * self.parameters as u64))
+        rows(f, &self.shapes, "", &self.counts)?;
+        let parameters = self.parameters();
+        write!(
+            f,
+            "{}, {}",
+            pluralize(parameters as u64, "parameter"),
+            bytes_text(4 * parameters as u64)
+        )
     }
 }
 
 /// A row for each layer, and below it those of the layers inside, whose parameters it counts too.
-fn rows(f: &mut fmt::Formatter<'_>, shapes: &[LayerShape], place: &str) -> fmt::Result {
+fn rows(
+    f: &mut fmt::Formatter<'_>,
+    shapes: &[LayerShape],
+    place: &str,
+    counts: &[(String, usize)],
+) -> fmt::Result {
     for (index, shape) in shapes.iter().enumerate() {
         let inside = |model: &Sequential| model.shapes(shape.inputs).map_err(|_| fmt::Error);
-        let parameters = shape.layer.parameters(shape.inputs).map_err(|_| fmt::Error)?;
-        let count: usize = parameters
-            .iter()
-            .filter(|parameter| parameter.trainable)
-            .map(|parameter| parameter.shape.iter().product::<usize>())
-            .sum();
         let (name, sizes) = (shape.layer.name(), format!("{} -> {}", shape.inputs, shape.outputs));
         let place = format!("{place}{index}");
+        let below = format!("{place}.");
+        let own = counts.iter().filter(|(name, _)| name.starts_with(&below));
+        let count: usize = own.map(|(_, count)| count).sum();
         writeln!(f, "{place:<3} {name:<11} {sizes:>16} {count:>12}")?;
         match &shape.layer {
-            Layer::Residual(inner) => rows(f, &inside(inner)?, &format!("{place}."))?,
+            Layer::Residual(inner) => rows(f, &inside(inner)?, &below, counts)?,
+            Layer::BatchEnsemble(it) => rows(f, &inside(&it.layers)?, &below, counts)?,
             Layer::Branches(branches) => {
                 for (branch, inner) in branches.iter().enumerate() {
-                    rows(f, &inside(inner)?, &format!("{place}.{branch}."))?;
+                    rows(f, &inside(inner)?, &format!("{below}{branch}."), counts)?;
                 }
             }
             _ => {}
@@ -388,6 +434,27 @@ mod tests {
         }
         // Running statistics are no parameters that learn.
         assert!(text.ends_with("56 parameters, 224 B"), "{text}");
+    }
+
+    #[test]
+    fn the_summary_counts_what_members_have_of_their_own() {
+        let model: Sequential =
+            "batch_ensemble(3, dense(4), relu, residual(dense(4)), dense(2))".parse().unwrap();
+        let text = model.summary(5).unwrap().to_string();
+        // A shared matrix, and factors and a bias for each of three members; three matrices and biases at the end.
+        let whole = format!("0   batch_ensemble {:>16} {:>12}", "5 -> 2", 141);
+        for row in [
+            whole.as_str(),
+            "0.0 dense                 5 -> 4           59",
+            "0.2.0 dense",
+            "0.3 dense                 4 -> 2           30",
+        ] {
+            assert!(text.contains(row), "{row}: {text}");
+        }
+        assert!(text.ends_with("141 parameters, 564 B"), "{text}");
+        assert_eq!(model.output_parameters(5).unwrap(), ["0.3.weight", "0.3.bias"]);
+        let of_inputs = model.input_parameters(5).unwrap();
+        assert_eq!(of_inputs, ["0.0.weight", "0.0.r"]);
     }
 
     #[test]

@@ -11,8 +11,12 @@ const WORST: usize = 20;
 
 /// Draws how often each class was taken for each: a row for each true class, the number of rows, and their share of the class by
 /// colour. Of more than 20 classes the 20 most frequent confusions are bars. `counts[true][predicted]`.
-pub fn confusion(classes: &[String], counts: &[Vec<u64>]) -> Picture {
-    if classes.len() > ALL_PAIRS { worst_pairs(classes, counts) } else { matrix(classes, counts) }
+/// `weighted` tells that rows have weights, which the counts leave out.
+pub fn confusion(classes: &[String], counts: &[Vec<u64>], weighted: bool) -> Picture {
+    match classes.len() > ALL_PAIRS {
+        true => worst_pairs(classes, counts, weighted),
+        false => matrix(classes, counts, weighted),
+    }
 }
 
 fn right_text(counts: &[Vec<u64>]) -> (u64, u64, String) {
@@ -23,17 +27,25 @@ fn right_text(counts: &[Vec<u64>]) -> (u64, u64, String) {
     let text = format!(
         "{} of {} rows right, {share:.2} %",
         grouped(right as f64, 0),
-        grouped(all as f64, 0)
+        grouped(all as f64, 0),
     );
     (right, all, text)
 }
 
-fn matrix(classes: &[String], counts: &[Vec<u64>]) -> Picture {
+/// Says below a picture of counted rows that their weights do not count.
+fn with_remark(mut told: Vec<String>, weighted: bool) -> Vec<String> {
+    if weighted {
+        told.push("each row counts as one, whatever rows weigh".into());
+    }
+    told
+}
+
+fn matrix(classes: &[String], counts: &[Vec<u64>], weighted: bool) -> Picture {
     let (_, _, told) = right_text(counts);
     let texts = Captions {
         name: "confusion".into(),
         title: "Confusion matrix".into(),
-        below: vec![format!("{told}; a row for each true class")],
+        below: with_remark(vec![format!("{told}; a row for each true class")], weighted),
         about: format!("Confusion matrix of {} classes: {told}.", classes.len()),
     };
     let mut svg = Svg::default();
@@ -108,7 +120,7 @@ fn draw_cell(
 }
 
 /// Bars of the most frequent confusions.
-fn worst_pairs(classes: &[String], counts: &[Vec<u64>]) -> Picture {
+fn worst_pairs(classes: &[String], counts: &[Vec<u64>], weighted: bool) -> Picture {
     let mut pairs: Vec<(usize, usize, u64)> = Vec::new();
     for (row, cells) in counts.iter().enumerate() {
         let wrong = cells.iter().enumerate().filter(|&(column, &count)| column != row && count > 0);
@@ -123,7 +135,7 @@ fn worst_pairs(classes: &[String], counts: &[Vec<u64>]) -> Picture {
     let texts = Captions {
         name: "confusion".into(),
         title: "Most frequent confusions".into(),
-        below: vec![told, shown],
+        below: with_remark(vec![told, shown], weighted),
         about,
     };
     let most = pairs.first().map_or(1, |pair| pair.2);
@@ -170,25 +182,44 @@ pub struct RankCurve {
     pub figure: Option<f64>,
 }
 
+/// Kind of targets that curves and bars are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClassesOrLabels {
+    /// Classes, of which each row has one.
+    Classes,
+    /// Labels, each of which a row has or has not.
+    Labels,
+}
+
+impl ClassesOrLabels {
+    /// Word for one of them.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Classes => "class",
+            Self::Labels => "label",
+        }
+    }
+}
+
 /// Draws ROC curves: share of the class's rows that are found, by the share of other rows that are taken for it.
-pub fn roc(curves: &[RankCurve]) -> Picture {
+pub fn roc(curves: &[RankCurve], of: ClassesOrLabels) -> Picture {
     let texts =
         |below, about| Captions { name: "roc".into(), title: "ROC curve".into(), below, about };
     let labels = ("false positive rate", "true positive rate");
-    rank_curves(curves, texts, labels, "area", |frame| {
+    rank_curves((curves, of), texts, labels, "area", |frame| {
         frame.segment("mark", (0.0, 0.0), (1.0, 1.0));
     })
 }
 
 /// Draws precision-recall curves: the share of rows taken for the class that are of it, by the share of its rows that are found.
-pub fn precision_recall(curves: &[RankCurve]) -> Picture {
+pub fn precision_recall(curves: &[RankCurve], of: ClassesOrLabels) -> Picture {
     let (name, title) = ("precision-recall", "Precision and recall");
     let texts = |below, about| Captions { name: name.into(), title: title.into(), below, about };
-    rank_curves(curves, texts, ("recall", "precision"), "average precision", |_| {})
+    rank_curves((curves, of), texts, ("recall", "precision"), "average precision", |_| {})
 }
 
 fn rank_curves(
-    curves: &[RankCurve],
+    (curves, of): (&[RankCurve], ClassesOrLabels),
     texts: impl Fn(Vec<String>, String) -> Captions,
     (x_label, y_label): (&str, &str),
     figure: &str,
@@ -198,9 +229,11 @@ fn rank_curves(
         let value = curve.figure.map_or("–".to_string(), |value| format!("{value:.4}"));
         format!("{} {value}", curve.class)
     };
-    let below = match curves.len() {
-        1 => format!("of class {}, the positive one", curves[0].class),
-        _ => "each class against all others".to_string(),
+    let below = match (curves.len(), of) {
+        (1, ClassesOrLabels::Classes) => format!("of class {}, the positive one", curves[0].class),
+        (1, ClassesOrLabels::Labels) => format!("of label {}", curves[0].class),
+        (_, ClassesOrLabels::Classes) => "each class against all others".to_string(),
+        (_, ClassesOrLabels::Labels) => "each label by itself".to_string(),
     };
     let all: Vec<String> = curves.iter().map(told).collect();
     let about = format!("{y_label} by {x_label}; {figure}: {}.", all.join(", "));
@@ -229,14 +262,22 @@ pub struct CalibrationBin {
     pub weight: f64,
 }
 
-/// Draws how often predictions are right by how sure they are. On the dashed line they are right as often as they say.
-pub fn calibration(bins: &[CalibrationBin], error: Option<f64>) -> Picture {
+/// Draws how often predictions are right by how sure they are. On the dashed line they are right as often as they say. Of several
+/// labels the bins hold the rows of all, and the error is the mean of the labels' own.
+pub fn calibration(bins: &[CalibrationBin], error: Option<f64>, labels: usize) -> Picture {
     let error = error.map_or("–".to_string(), |error| format!("{error:.4}"));
     let about =
         format!("Share of right predictions by their confidence; calibration error {error}.");
+    let mean = match labels {
+        0 | 1 => "mean distance from the dashed line".to_string(),
+        _ => format!("mean of {labels} labels, each by itself"),
+    };
     let below = vec![
-        format!("calibration error {error} (mean distance from the dashed line)"),
-        "a larger dot stands for more rows".to_string(),
+        format!("calibration error {error} ({mean})"),
+        format!(
+            "a larger dot stands for more rows{}",
+            if labels > 1 { " of all labels together" } else { "" }
+        ),
     ];
     let (name, title) = ("calibration".into(), "Calibration".into());
     let texts = Captions { name, title, below, about };
@@ -258,16 +299,17 @@ pub fn calibration(bins: &[CalibrationBin], error: Option<f64>) -> Picture {
 }
 
 /// Draws figures of classes, such as F1, as bars; `figures` from 0 to 1. At most 30, the least ones.
-pub fn class_figures(figure: &str, figures: &[(String, f64)]) -> Picture {
+pub fn class_figures(figure: &str, figures: &[(String, f64)], of: ClassesOrLabels) -> Picture {
     const MOST: usize = 30;
     let mut bars: Vec<&(String, f64)> = figures.iter().collect();
-    let mut below = vec![format!("{figure} of each class, from 0 to 1")];
+    let mut below = vec![format!("{figure} of each {}, from 0 to 1", of.word())];
     if bars.len() > MOST {
         bars.sort_by(|a, b| a.1.total_cmp(&b.1));
         bars.truncate(MOST);
         below = vec![format!("the {MOST} least of {}", figures.len())];
     }
-    let about = format!("{figure} of {} classes.", figures.len());
+    let plural = if of == ClassesOrLabels::Classes { "classes" } else { "labels" };
+    let about = format!("{figure} of {} {plural}.", figures.len());
     let (name, title) = ("class-figures".into(), format!("{figure} by class"));
     let texts = Captions { name, title, below, about };
     let bars: Vec<_> =

@@ -2,10 +2,12 @@
 
 use super::frame::{Captions, Frame, Key, fill, stroke};
 use super::scale::{Scale, few_digits};
-use super::svg::{Anchor, Picture, TEXT, text_width};
+use super::svg::Picture;
 
 /// Points of a line up to which each is marked by a dot.
 const DOTTED: usize = 12;
+/// Colours that lines have until they begin again.
+const COLOURS: usize = 8;
 
 /// A line of figures.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -95,40 +97,60 @@ pub fn learning_rate(rates: &[(f64, f64)]) -> Picture {
     frame.finish()
 }
 
-/// A run of a search or a fold, for a picture of several.
+/// A network of several, for pictures of all of them.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct TrialPoint {
-    /// Name of the run.
-    pub name: String,
-    /// Value of the setting that was varied, such as the learning rate.
-    pub setting: f64,
-    /// The figure by which runs are compared.
-    pub figure: f64,
+pub struct NetworkLine {
+    /// Name and figures of the network.
+    pub line: Line,
+    /// The epoch whose weights are kept.
+    pub kept: Option<u32>,
 }
 
-/// Draws a figure of several runs by a setting that differs among them, such as the loss by the learning rate. The run with the
-/// least figure is named.
-pub fn trials(setting: &str, figure: &str, trials: &[TrialPoint]) -> Picture {
-    let x = Scale::by_spread(trials.iter().map(|it| it.setting));
-    let y = Scale::by_spread(trials.iter().map(|it| it.figure));
-    let finite = trials.iter().filter(|it| it.figure.is_finite());
-    let best = finite.min_by(|a, b| a.figure.total_cmp(&b.figure));
-    let told = best.map(|it| format!("least: {}, {}", it.name, few_digits(it.figure)));
-    let title = format!("{figure} by {setting}");
-    let about = format!("{title} of {} runs; {}.", trials.len(), told.clone().unwrap_or_default());
-    let texts = Captions { name: "trials".into(), title, below: told.into_iter().collect(), about };
-    let mut frame = Frame::new(texts, &[], (x, setting), (y, figure));
-    for trial in trials {
-        let is_best = best.is_some_and(|best| std::ptr::eq(best, trial));
-        let Some(at) = frame.point((trial.setting, trial.figure)) else { continue };
-        frame.svg.circle(&fill(usize::from(is_best)), at, if is_best { 5.0 } else { 3.5 }, 0.85);
-        if is_best {
-            let width = text_width(&trial.name, TEXT);
-            let right = at.0 + 8.0 + width <= frame.field[2];
-            let (x, anchor) =
-                if right { (at.0 + 8.0, Anchor::Start) } else { (at.0 - 8.0, Anchor::End) };
-            frame.svg.text("bold", (x, at.1 + 4.0), (TEXT, anchor), &trial.name);
+/// Draws figures of several networks by epoch, with a dot where a network's weights were kept. Of more than eight networks the lines
+/// have one colour, and their mean is drawn besides.
+pub fn by_epoch_of_networks((name, title): (&str, &str), networks: &[NetworkLine]) -> Picture {
+    let lines: Vec<Line> = networks.iter().map(|it| it.line.clone()).collect();
+    let values = lines.iter().flat_map(|line| &line.points).map(|point| point.1);
+    let (x, y) = (epochs(&lines), Scale::by_spread(values));
+    let scale = if y.is_log() { "logarithmic scale" } else { "" };
+    let many = networks.len() > COLOURS;
+    let mut legend: Vec<(Key, String)> = match many {
+        true => vec![
+            (Key::Line(0), format!("{} networks", networks.len())),
+            (Key::Line(1), "mean".to_string()),
+        ],
+        false => lines.iter().enumerate().map(|it| (Key::Line(it.0), it.1.name.clone())).collect(),
+    };
+    if networks.iter().any(|it| it.kept.is_some()) {
+        legend.push((Key::Dot(if many { 0 } else { 6 }), "kept".to_string()));
+    }
+    let about = format!("{title} by epoch of {} networks.", networks.len());
+    let texts = Captions { name: name.into(), title: title.into(), below: vec![], about };
+    let mut frame = Frame::new(texts, &legend, (x, "epoch"), (y, scale));
+    for (place, NetworkLine { line, kept }) in networks.iter().enumerate() {
+        let colour = if many { 0 } else { place };
+        let class = stroke(colour);
+        frame.curve(&if many { format!("{class} thin faint") } else { class }, &line.points);
+        let at_kept =
+            line.points.iter().find(|it| kept.is_some_and(|kept| it.0 == f64::from(kept)));
+        if let Some(at) = at_kept.and_then(|&point| frame.point(point)) {
+            frame.svg.circle(&fill(colour), at, 4.0, 1.0);
         }
     }
+    if many {
+        frame.curve(&stroke(1), &mean_line(&lines));
+    }
     frame.finish()
+}
+
+/// Returns the mean of lines at each epoch that a line has, over the lines that have it.
+fn mean_line(lines: &[Line]) -> Vec<(f64, f64)> {
+    let last = lines.iter().map(|line| line.points.len()).max().unwrap_or(0);
+    let mean = |place: usize| {
+        let there: Vec<(f64, f64)> =
+            lines.iter().filter_map(|line| line.points.get(place)).copied().collect();
+        let finite: Vec<f64> = there.iter().map(|it| it.1).filter(|it| it.is_finite()).collect();
+        Some((there.first()?.0, finite.iter().sum::<f64>() / finite.len() as f64))
+    };
+    (0..last).filter_map(mean).collect()
 }

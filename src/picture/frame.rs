@@ -167,7 +167,7 @@ impl Frame {
 }
 
 /// Returns as many ticks as have room for their texts below the field.
-fn fitting_ticks(x: &Scale) -> Vec<Tick> {
+pub(super) fn fitting_ticks(x: &Scale) -> Vec<Tick> {
     let (start, end) = x.ends();
     for most in (1..=9).rev() {
         let ticks = x.ticks(most);

@@ -18,19 +18,26 @@ mod classes;
 mod columns;
 mod epochs;
 mod frame;
+mod neurons;
 mod numbers;
+mod plane;
 mod scale;
 mod svg;
+mod trials;
 
 pub use classes::{
-    CalibrationBin, RankCurve, calibration, class_figures, confusion, precision_recall, roc,
+    CalibrationBin, ClassesOrLabels, RankCurve, calibration, class_figures, confusion,
+    precision_recall, roc,
 };
 pub use columns::{
     Dependence, DependenceValues, Importance, LayerBox, MapPoint, dependence, embedding_map,
     importance, network, small_histogram,
 };
-pub use epochs::{Line, TrialPoint, by_epoch, learning_rate, trials};
+pub use epochs::{Line, NetworkLine, by_epoch, by_epoch_of_networks, learning_rate};
+pub use neurons::{NeuronLayer, neurons};
 pub use numbers::{
     Intervals, NumberFigures, intervals, predicted_actual, quantile_coverage, residuals,
 };
+pub use plane::{Band, ClassGrid, PlaneTexts, class_regions, curves};
 pub use svg::{Picture, STYLE, escape};
+pub use trials::{TrialAxis, TrialPoint, TrialValues, parallel_coordinates, rates_by_loss, trials};

@@ -56,15 +56,32 @@ pub fn predicted_actual(
     frame.finish()
 }
 
-/// Draws residuals, predicted less actual, by the prediction; of more than 1,500 rows their density.
-pub fn residuals(target: &str, truth: &[f64], predicted: &[f64]) -> Picture {
+/// Draws residuals, predicted less actual, by the prediction; of more than 1,500 rows their density. Their mean is by the weights of
+/// the rows, if they have any.
+pub fn residuals(
+    target: &str,
+    truth: &[f64],
+    predicted: &[f64],
+    weights: Option<&[f64]>,
+) -> Picture {
     let residuals: Vec<f64> = truth.iter().zip(predicted).map(|(y, p)| p - y).collect();
-    let mean = residuals.iter().sum::<f64>() / residuals.len().max(1) as f64;
+    let mean = match weights {
+        Some(weights) => {
+            let sum: f64 = residuals.iter().zip(weights).map(|(it, weight)| it * weight).sum();
+            let weight: f64 = weights.iter().sum();
+            if weight > 0.0 { sum / weight } else { 0.0 }
+        }
+        None => residuals.iter().sum::<f64>() / residuals.len().max(1) as f64,
+    };
     let (x, y) = (
         Scale::around(predicted.iter().copied()),
         Scale::around(residuals.iter().copied().chain([0.0])),
     );
-    let told = format!("predicted less actual; mean {}", few_digits(mean));
+    let told = format!(
+        "predicted less actual; {} {}",
+        if weights.is_some() { "weighted mean" } else { "mean" },
+        few_digits(mean)
+    );
     let about = format!("Residuals of {target} by prediction, {told}.");
     let texts = Captions {
         name: "residuals".into(),

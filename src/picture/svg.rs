@@ -19,7 +19,7 @@ pub const STYLE: &str = "\
 .wgrad .paper{fill:#fff}.wgrad .soft{fill:#57606a}.wgrad .on{fill:#fff}.wgrad .bold{font-weight:600}\
 .wgrad .grid{stroke:#e1e4e8;stroke-width:1}.wgrad .axis{stroke:#868e96;stroke-width:1}\
 .wgrad .mark{stroke:#57606a;stroke-width:1;stroke-dasharray:4 3;fill:none}\
-.wgrad .line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}.wgrad .thin{stroke-width:1}\
+.wgrad .line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}.wgrad .thin{stroke-width:1}.wgrad .faint{opacity:.45}\
 .wgrad .dots{fill:none;stroke-width:5;stroke-linecap:round;opacity:.6}\
 .wgrad .box{fill:#f3f5f7;stroke:#868e96;stroke-width:1}\
 .wgrad .f1{fill:#0072b2}.wgrad .f2{fill:#d55e00}.wgrad .f3{fill:#009e73}.wgrad .f4{fill:#cc79a7}\

@@ -70,8 +70,23 @@ impl PlanBuilder {
         buffer: BufferId,
         offset: usize,
     ) -> Slot {
-        self.slots.push(SlotSpec { name: name.to_string(), sizes, element, buffer, offset });
+        let name = name.to_string();
+        self.slots.push(SlotSpec { name, sizes, element, buffer, offset, same_as: None });
         Slot(narrow(self.slots.len() - 1))
+    }
+
+    /// Adds a slot for the elements of another one, in another shape.
+    pub(super) fn reshaped(&mut self, name: &str, sizes: Vec<usize>, slot: Slot) -> Slot {
+        let slot = self.original(slot);
+        let SlotSpec { element, buffer, offset, .. } = self.slots[slot.0 as usize];
+        let reshaped = self.view(name, sizes, element, buffer, offset);
+        self.slots[reshaped.0 as usize].same_as = Some(slot);
+        reshaped
+    }
+
+    /// Returns the slot that a slot is another shape of; of others the slot itself.
+    fn original(&self, slot: Slot) -> Slot {
+        self.slots[slot.0 as usize].same_as.unwrap_or(slot)
     }
 
     /// Returns a slot's element type.
@@ -125,11 +140,17 @@ impl PlanBuilder {
         Ok(id)
     }
 
+    /// Returns a formula that was added.
+    pub(super) fn formula_of(&self, id: FormulaId) -> &Formula {
+        &self.formulas[id.index()]
+    }
+
     /// Returns the kernel of a loss: the one that all losses of its kind share.
     pub(super) fn loss(&mut self, objective: &Objective, scaled: bool) -> Result<Kernel> {
-        let &Objective { ref loss, reduction, weights, constants } = objective;
+        let &Objective { ref loss, reduction, weights, constants, members } = objective;
         let mean = reduction == Reduction::Mean;
-        let form = LossVariant { mean, constants, weights, scaled };
+        let members = narrow(members);
+        let form = LossVariant { mean, constants, weights, scaled, members };
         if let Loss::Classes(loss) = *loss {
             return Ok(Kernel::LossClasses { loss, form });
         }
@@ -165,7 +186,8 @@ impl PlanBuilder {
         let known = |id: &BufferId| id.0 != u32::MAX;
         for read in &reads {
             let clash = |write: &&Slot| {
-                *write == read || (known(&buffer(read)) && buffer(write) == buffer(read))
+                self.original(**write) == self.original(*read)
+                    || (known(&buffer(read)) && buffer(write) == buffer(read))
             };
             if let Some(write) = writes.iter().find(clash) {
                 let name = |slot: &Slot| self.slots[slot.0 as usize].name.clone();
@@ -202,22 +224,46 @@ impl PlanBuilder {
             starts,
             ..
         } = self;
-        let (places, shared) = assign(&[
-            (Phase::Train, of_train.as_slice(), train.as_slice()),
-            (Phase::Eval, of_eval.as_slice(), eval.as_slice()),
-            (Phase::Measure, of_measure.as_slice(), measure.as_slice()),
-        ]);
+        let originals: Vec<usize> = (0..)
+            .zip(&slots)
+            .map(|(index, slot)| slot.same_as.map_or(index, |it| it.0 as usize))
+            .collect();
+        let (places, shared) = assign(
+            &[
+                (Phase::Train, of_train.as_slice(), train.as_slice()),
+                (Phase::Eval, of_eval.as_slice(), eval.as_slice()),
+                (Phase::Measure, of_measure.as_slice(), measure.as_slice()),
+            ],
+            &originals,
+        );
         // A temporary that no step uses would be a bug of the lowering; it is not placed.
         for (slot, (buffer, offset)) in places {
             slots[slot].buffer = BufferId(narrow(buffers.len() + buffer));
             slots[slot].offset = offset;
+        }
+        // A slot in another shape lies where the slot lies that it is a shape of.
+        for index in 0..slots.len() {
+            let SlotSpec { buffer, offset, .. } = slots[originals[index]];
+            (slots[index].buffer, slots[index].offset) = (buffer, offset);
         }
         for (index, (element, elements)) in shared.into_iter().enumerate() {
             let (name, role) = (format!("temporary{index}"), Role::Activations);
             buffers.push(BufferSpec { name, elements, element, role });
         }
         let shared = Vec::new();
-        Plan { batch, eval_batch, buffers, slots, train, eval, measure, formulas, starts, shared }
+        Plan {
+            batch,
+            eval_batch,
+            buffers,
+            slots,
+            train,
+            eval,
+            measure,
+            formulas,
+            starts,
+            shared,
+            in_parts: false,
+        }
     }
 }
 

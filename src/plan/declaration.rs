@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::MOST_OPERANDS;
+use super::{MOST_LINKS, MOST_OPERANDS};
 
 /// Which of the two precisions of a kernel's variant a slot has; see [`super::StorageTypes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub enum SlotPrecision {
     Write,
     /// Precision of its own, whatever that of the others.
     Own,
+    /// Precision of its own, of a slot that is written.
+    OwnWrite,
     /// Single precision, or whole numbers, in every variant.
     Single,
 }
@@ -28,6 +30,8 @@ pub struct Argument {
     pub present: bool,
     /// Precision of its slot.
     pub precision: SlotPrecision,
+    /// True if shaders bind the slot. Else it is for devices that have no memory of a kernel's own.
+    pub bound: bool,
 }
 
 impl Argument {
@@ -39,7 +43,7 @@ impl Argument {
 
 /// Returns an argument in single precision, or of whole numbers, in every variant.
 pub(super) fn single(name: &'static str) -> Argument {
-    Argument { name, present: true, precision: SlotPrecision::Single }
+    Argument { name, present: true, precision: SlotPrecision::Single, bound: true }
 }
 
 /// Returns an argument in the precision of the slots that are read.
@@ -61,6 +65,18 @@ pub(super) fn operand_list(count: u8) -> [Argument; MOST_OPERANDS] {
     })
 }
 
+/// Returns the results of a chain, of which the first `count` are present; bit i of `bound` is set if shaders bind the result
+/// i.
+pub(super) fn result_list(count: u8, bound: u32) -> [Argument; MOST_LINKS] {
+    let mut index = 0;
+    ["y0", "y1", "y2", "y3", "y4"].map(|name| {
+        index += 1;
+        let bound = bound >> (index - 1) & 1 == 1;
+        let result = Argument { precision: SlotPrecision::OwnWrite, bound, ..single(name) };
+        result.when(index <= count)
+    })
+}
+
 /// A part of a kernel's variant: a constant of its shader, a word behind its name in printed plans, or both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Feature {
@@ -73,6 +89,11 @@ impl Feature {
     /// Returns the same feature, with a word that stands in printed plans unless the constant is 0.
     pub(super) fn shown(self, word: impl Into<Cow<'static, str>>) -> Self {
         let on = self.constant.is_none_or(|(_, value)| value != 0);
+        Self { word: on.then(|| word.into()), ..self }
+    }
+
+    /// Returns the same feature, with a word that stands in printed plans if a condition holds.
+    pub(super) fn shown_if(self, on: bool, word: impl Into<Cow<'static, str>>) -> Self {
         Self { word: on.then(|| word.into()), ..self }
     }
 
@@ -139,9 +160,13 @@ impl Declaration {
     /// Returns the arguments that have a binding in the kernel's shader, those that are read and those that are written.
     pub fn bound(&self) -> [Vec<Argument>; 2] {
         [&self.reads, &self.writes].map(|arguments| {
-            let bound = arguments.iter().filter(|it| it.present || !self.generated);
-            bound.copied().collect()
+            arguments.iter().copied().filter(|argument| self.binds(argument)).collect()
         })
+    }
+
+    /// Returns whether an argument has a binding in the kernel's shader.
+    pub fn binds(&self, argument: &Argument) -> bool {
+        argument.bound && (argument.present || !self.generated)
     }
 
     /// Returns the constants of the shader.

@@ -1,11 +1,12 @@
 //! Lowers a graph's nodes to steps, and fuses nodes that a device should compute in one kernel.
 //!
 //! Fused: matmul + bias + activation; an activation's gradient into the matmul that feeds it; a bias's gradient with its
-//! weight's; a loss with its gradient. A node that fits none of these patterns becomes a kernel of its own, with the same
-//! result.
+//! weight's; a loss with its gradient; formulas over one matrix (`chain.rs`). A node that fits none of these patterns becomes a
+//! kernel of its own, with the same result.
 
 use std::collections::{HashMap, HashSet};
 
+use super::chain::chained;
 use super::{Dropout, Element, Formula, FormulaId, Kernel, PlanBuilder, Precision, Slot, Step};
 use crate::error::{Error, Result};
 use crate::expr::{Binary, Expr, ExprNode, StepValue};
@@ -86,6 +87,8 @@ impl<'a> Lowering<'a> {
             let covered = self.lower(id, &node.op)?;
             done.extend(covered);
         }
+        let wanted = self.wanted.iter().filter_map(|id| self.slots.get(id).copied()).collect();
+        self.steps = chained(self.builder, &self.steps, &wanted);
         Ok(())
     }
 
@@ -120,6 +123,32 @@ impl<'a> Lowering<'a> {
             Op::MatmulNt { a, b } => self.matmul_nt(id, a, b),
             Op::MatmulNn { a, b } => self.matmul_nn(id, a, b),
             Op::MatmulTn { a, b } => self.matmul_tn(id, a, b),
+            Op::BlockNt { a, b, blocks } => {
+                self.simple(Kernel::BlockNt { blocks: narrow(blocks) }, &[a, b], id)
+            }
+            Op::BlockNn { a, b, blocks } => {
+                self.simple(Kernel::BlockNn { blocks: narrow(blocks) }, &[a, b], id)
+            }
+            Op::BlockTn { a, b, blocks } => {
+                self.simple(Kernel::BlockTn { blocks: narrow(blocks) }, &[a, b], id)
+            }
+            Op::RepeatColumns { x, times } => {
+                self.simple(Kernel::RepeatColumns { times: narrow(times) }, &[x], id)
+            }
+            Op::SumBlocks { x, blocks } => {
+                self.simple(Kernel::SumBlocks { blocks: narrow(blocks) }, &[x], id)
+            }
+            Op::MemberMean { x, members, of } => {
+                self.simple(Kernel::MemberMean { members: narrow(members), of }, &[x], id)
+            }
+            // No step: the slot of the same elements in another shape.
+            Op::SplitMembers { x, .. } | Op::JoinMembers { x, .. } => {
+                let (slot, node) = (self.slot(x)?, self.graph.node(id));
+                let sizes = node.shape.sizes(self.batch);
+                let reshaped = self.builder.reshaped(&node.name, sizes, slot);
+                self.slots.insert(id, reshaped);
+                Ok(vec![])
+            }
             // All three are elementwise expressions, so one kernel and one way of inlining serve them.
             Op::Map { .. } | Op::Normalise { .. } | Op::Dropout { .. } => {
                 let mapped = op.elementwise(self.graph).ok_or_else(|| {

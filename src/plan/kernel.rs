@@ -3,10 +3,11 @@
 use std::fmt;
 
 use super::declaration::{
-    Argument, Declaration, Feature, factor, flag, operand_list, result, single, value, word,
+    Argument, Declaration, Feature, factor, flag, operand_list, result, result_list, single, value,
+    word,
 };
-use super::{FormulaId, LossScaler, Slot, Step};
-use crate::graph::{ClassLoss, Loss, PassKind};
+use super::{Chain, ChainKind, FormulaId, LinkResult, LossScaler, Slot, Step};
+use crate::graph::{ClassLoss, Loss, MemberOutputs, PassKind};
 use crate::model::Activation;
 
 /// Variant of a loss's kernel: its inputs besides predictions and targets.
@@ -20,12 +21,15 @@ pub struct LossVariant {
     pub weights: bool,
     /// True if the gradient is multiplied by the loss scale.
     pub scaled: bool,
+    /// Number of members whose predictions stand side by side in a row, each with the row's targets: the row's loss is the
+    /// mean of theirs.
+    pub members: u32,
 }
 
 impl LossVariant {
-    /// Returns true for the mean over rows of equal weight, without constants.
+    /// Returns true for the mean over rows of equal weight, without constants, of one network.
     pub fn is_plain(self) -> bool {
-        self.mean && !self.constants && !self.weights
+        self.mean && !self.constants && !self.weights && self.members == 1
     }
 }
 
@@ -72,6 +76,40 @@ pub enum Kernel {
         /// True if a's columns are summed too: the bias's gradient.
         bias_grad: bool,
     },
+    /// out = a bᵀ within each block of columns. Reads a `[m,g k]`, b `[g n,k]`; writes out `[m,g n]`.
+    BlockNt {
+        /// Number of blocks.
+        blocks: u32,
+    },
+    /// out = a b within each block of columns. Reads a `[m,g n]`, b `[g n,k]`; writes out `[m,g k]`.
+    BlockNn {
+        /// Number of blocks.
+        blocks: u32,
+    },
+    /// out = aᵀ b within each block of columns, summed from top to bottom. Reads a `[m,g n]`, b `[m,g k]`; writes out
+    /// `[g n,k]`.
+    BlockTn {
+        /// Number of blocks.
+        blocks: u32,
+    },
+    /// out = x's columns so many times side by side. Reads x `[m,n]`; writes out `[m,times n]`.
+    RepeatColumns {
+        /// Number of repetitions.
+        times: u32,
+    },
+    /// out = the sum of x's blocks of columns, first to last. Reads x `[m,g n]`; writes out `[m,n]`.
+    SumBlocks {
+        /// Number of blocks.
+        blocks: u32,
+    },
+    /// out = outputs of a network that would predict the mean of the members' predictions. Reads x `[m,g n]`; writes out
+    /// `[m,n]`.
+    MemberMean {
+        /// Number of members.
+        members: u32,
+        /// Meaning of the outputs.
+        of: MemberOutputs,
+    },
     /// out = a formula of the operands, element by element. Reads up to six operands; writes out `[m,n]`, `[n]` or `[m]`.
     Map {
         /// Computation.
@@ -95,6 +133,9 @@ pub enum Kernel {
         /// True if the maximum is taken instead of the sum.
         maximum: bool,
     },
+    /// Each result = a formula of the operands and of the results before it, or its sums, over one matrix. Reads up to six
+    /// operands; writes up to five results.
+    Chain(Chain),
     /// out row = the table's row whose number stands in x's column. Reads table `[v,d]`, x `[m,n]`; writes out `[m,d]`.
     Lookup {
         /// Column of the numbers.
@@ -262,7 +303,7 @@ impl Kernel {
         matches!(self, Self::MatmulNt { .. } | Self::MatmulNn { .. } | Self::MatmulTn { .. })
     }
 
-    /// Returns the formula that the kernel names.
+    /// Returns the formula that the kernel names; of the formulas of a chain the first.
     pub fn formula(&self) -> Option<FormulaId> {
         match *self {
             Self::Map { formula, .. }
@@ -270,6 +311,7 @@ impl Kernel {
             | Self::MapColumns { formula, .. }
             | Self::LossMap { formula, .. }
             | Self::Update(Update { formula, .. }) => Some(formula),
+            Self::Chain(chain) => chain.links().next().map(|link| link.formula),
             _ => None,
         }
     }
@@ -333,6 +375,38 @@ impl Kernel {
                 .writes([result("out")])
                 .generated()
                 .features([flag("MAXIMUM", maximum).shown("maximum")]),
+            Self::Chain(chain) => match chain.kind {
+                ChainKind::Elements => Declaration::of("map_chain"),
+                ChainKind::Rows => Declaration::of("map_rows_chain"),
+                ChainKind::Columns => Declaration::of("map_columns_chain"),
+            }
+            .reads(operand_list(chain.reads))
+            .writes(result_list(chain.len(), chain.bits(|link| chain.binds(link))))
+            .generated()
+            .features([
+                value("LINKS", chain.len().into()),
+                value("SUMS", chain.bits(|link| link.result != LinkResult::Elements)),
+                value("MAXIMA", chain.bits(|link| link.result == LinkResult::Largest)),
+            ]),
+            Self::BlockNt { .. } => Declaration::of("block_nt")
+                .reads([single("a"), single("b")])
+                .writes([single("out")]),
+            Self::BlockNn { .. } => Declaration::of("block_nn")
+                .reads([single("a"), single("b")])
+                .writes([single("out")]),
+            Self::BlockTn { .. } => Declaration::of("block_tn")
+                .reads([single("a"), single("b")])
+                .writes([single("out")]),
+            Self::RepeatColumns { .. } => {
+                Declaration::of("repeat_columns").reads([single("x")]).writes([single("out")])
+            }
+            Self::SumBlocks { .. } => {
+                Declaration::of("sum_blocks").reads([single("x")]).writes([single("out")])
+            }
+            Self::MemberMean { of, .. } => Declaration::of("member_mean")
+                .reads([single("x")])
+                .writes([single("out")])
+                .features([value("OUTPUTS", of as u32), word(true, of.name())]),
             Self::Lookup { .. } => Declaration::of("lookup")
                 .reads([single("table"), single("x")])
                 .writes([single("out")]),
@@ -414,8 +488,9 @@ impl LossVariant {
         ]
     }
 
-    fn features(self) -> [Feature; 4] {
+    fn features(self) -> [Feature; 5] {
         [
+            value("MEMBERS", self.members).shown_if(self.members != 1, "members"),
             word(!self.mean, "sum"),
             flag("CONSTANTS", self.constants).shown("constants"),
             flag("WEIGHTS", self.weights).shown("weights"),

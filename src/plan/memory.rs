@@ -45,13 +45,19 @@ impl Lifetime {
     }
 }
 
-/// Adds the lifetimes of a phase's temporaries that its steps use, in one pass over the steps.
-fn add_lives(lives: &mut Vec<Lifetime>, phase: Phase, temporaries: &[Temporary], steps: &[Step]) {
+/// Adds the lifetimes of a phase's temporaries that its steps use, in one pass over the steps. `originals` has for each slot
+/// the slot that it is another shape of, or itself.
+fn add_lives(
+    lives: &mut Vec<Lifetime>,
+    (phase, temporaries, steps): (Phase, &[Temporary], &[Step]),
+    originals: &[usize],
+) {
+    let original = |slot: &Slot| originals[slot.0 as usize];
     let known: HashMap<usize, &Temporary> = temporaries.iter().map(|it| (it.slot, it)).collect();
     // Places in the list are given in the order of the temporaries, which orders of equal keys keep.
     let mut spans: HashMap<usize, (usize, usize)> = HashMap::new();
     for (index, step) in steps.iter().enumerate() {
-        for slot in step.reads.iter().chain(&step.writes).map(|slot| slot.0 as usize) {
+        for slot in step.reads.iter().chain(&step.writes).map(original) {
             if known.contains_key(&slot) {
                 spans.entry(slot).or_insert((index, index)).1 = index;
             }
@@ -65,7 +71,7 @@ fn add_lives(lives: &mut Vec<Lifetime>, phase: Phase, temporaries: &[Temporary],
         }
     }
     // Arenas and tables have buffers of their own, so only temporaries can clash.
-    let place = |slot: &Slot| places.get(&(slot.0 as usize)).copied();
+    let place = |slot: &Slot| places.get(&original(slot)).copied();
     for step in steps {
         for read in step.reads.iter().filter_map(place) {
             for write in step.writes.iter().filter_map(place) {
@@ -84,10 +90,13 @@ type Allocations = (Vec<(usize, Allocation)>, Vec<(Element, usize)>);
 /// Assigns the temporaries of all phases to as few shared buffers as usage allows. Phases never run at once.
 ///
 /// Finding the best assignment is a hard problem, so several orders are tried and the assignment with the fewest bytes is kept.
-pub(super) fn assign(phases: &[(Phase, &[Temporary], &[Step])]) -> Allocations {
+pub(super) fn assign(
+    phases: &[(Phase, &[Temporary], &[Step])],
+    originals: &[usize],
+) -> Allocations {
     let mut lives = Vec::new();
-    for (phase, temporaries, steps) in phases {
-        add_lives(&mut lives, *phase, temporaries, steps);
+    for &phase in phases {
+        add_lives(&mut lives, phase, originals);
     }
     let tried = if lives.len() <= MOST_TRIED { all_orders(&lives) } else { both_times(lives) };
     // Bytes, not elements, since buffers of halves and of floats differ.
@@ -329,6 +338,7 @@ impl Memory {
         }
         memory.activations_unshared = plan
             .slots()
+            .filter(|(_, slot)| slot.same_as.is_none())
             .filter(|(_, slot)| plan.buffer(slot.buffer).role == Role::Activations)
             // Each slot would have a buffer of its own, a multiple of four bytes.
             .map(|(_, slot)| slot.bytes().next_multiple_of(4))
@@ -352,7 +362,9 @@ impl Memory {
 /// Returns the largest number of bytes of activations in use at one step of a phase.
 fn live(plan: &Plan, phase: Phase) -> u64 {
     let steps = plan.steps(phase);
-    let shared = |spec: &SlotSpec| plan.buffer(spec.buffer).role == Role::Activations;
+    let shared = |spec: &SlotSpec| {
+        spec.same_as.is_none() && plan.buffer(spec.buffer).role == Role::Activations
+    };
     let temporary = |(slot, spec): (Slot, &SlotSpec)| Temporary {
         slot: slot.0 as usize,
         len: spec.len(),
@@ -361,7 +373,9 @@ fn live(plan: &Plan, phase: Phase) -> u64 {
     let temporaries: Vec<_> =
         plan.slots().filter(|(_, spec)| shared(spec)).map(temporary).collect();
     let mut lives = Vec::new();
-    add_lives(&mut lives, phase, &temporaries, steps);
+    let originals: Vec<usize> =
+        plan.slots().map(|(slot, _)| plan.original(slot).0 as usize).collect();
+    add_lives(&mut lives, (phase, &temporaries, steps), &originals);
     // Bytes that come into use at each step, and bytes that were last used at the step before.
     let (mut begin, mut end) = (vec![0; steps.len()], vec![0; steps.len() + 1]);
     for life in &lives {

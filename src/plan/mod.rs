@@ -5,11 +5,13 @@
 
 mod build;
 mod builder;
+mod chain;
 mod declaration;
 mod formula;
 mod fuse;
 mod kernel;
 mod memory;
+mod partial_sums;
 mod phases;
 mod precision;
 mod print;
@@ -17,12 +19,14 @@ mod update;
 
 pub use build::Sizes;
 pub use builder::PlanBuilder;
+pub use chain::{Chain, ChainKind, Link, LinkResult, MOST_LINKS};
 pub use declaration::{Argument, Declaration, Feature, SlotPrecision};
 pub use formula::{Formula, FormulaId};
 
 pub use crate::graph::{Broadcast, MOST_OPERANDS, Operand};
 pub use kernel::{Dropout, Kernel, LossVariant, Update};
 pub use memory::Memory;
+pub use partial_sums::PartialSum;
 pub use phases::{EvalPlan, EvalPorts, TrainPlan, TrainPorts};
 pub use precision::{HALF_MAX, LossScaler, Precision, StorageTypes};
 pub(crate) use update::UpdatePass;
@@ -98,6 +102,8 @@ pub struct SlotSpec {
     pub buffer: BufferId,
     /// First element in that buffer.
     pub offset: usize,
+    /// The slot whose elements these are, if this one is the same in another shape.
+    pub same_as: Option<Slot>,
 }
 
 impl SlotSpec {
@@ -188,6 +194,9 @@ pub struct StepParams {
     pub first: u32,
     /// Number of valid rows; the others of the batch are masked.
     pub rows: u32,
+    /// Place of the first row in the whole batch, of which several ranks have a share each: by it random numbers of rows are
+    /// those of the whole batch.
+    pub batch_row: u32,
     /// Index in the log at which the loss is written.
     pub log: u32,
     /// Steps before this one since the run began: random numbers of a step follow from this number and the seed.
@@ -210,6 +219,11 @@ impl StepParams {
     pub fn divided_by(&self) -> f64 {
         self.divisor.unwrap_or_else(|| self.rows.into())
     }
+
+    /// Returns the place of the first row's first element in a matrix of the whole batch, counted in 32 bits as shaders do.
+    pub(crate) fn first_element(&self, columns: usize) -> u32 {
+        self.batch_row.wrapping_mul(columns as u32)
+    }
 }
 
 impl Default for StepParams {
@@ -218,6 +232,7 @@ impl Default for StepParams {
         Self {
             first: 0,
             rows: 0,
+            batch_row: 0,
             log: 0,
             step: 0,
             seed: 0,
@@ -256,9 +271,17 @@ pub struct Plan {
     /// Slots that the host writes once and no step changes, whose values several members that train side by side have in
     /// common.
     pub(crate) shared: Vec<Slot>,
+    /// True if the device runs parts of a training step, between which the host changes values: then no dispatch may run more
+    /// than one of the plan's steps.
+    pub(crate) in_parts: bool,
 }
 
 impl Plan {
+    /// Returns the slot that a slot is another shape of; of others the slot itself.
+    pub(crate) fn original(&self, slot: Slot) -> Slot {
+        self.slot(slot).same_as.unwrap_or(slot)
+    }
+
     /// One slot.
     pub fn slot(&self, slot: Slot) -> &SlotSpec {
         &self.slots[slot.0 as usize]

@@ -34,7 +34,7 @@ impl Precision {
     /// Returns the storage type of a node's value: half precision for values of the batch's rows if the plan says so, except
     /// for the prediction, since the loss needs all its digits.
     pub(super) fn of_node(self, graph: &Graph, id: NodeId) -> Element {
-        let rows = graph.shape(id).dims().first() == Some(&Dim::Batch);
+        let rows = !matches!(graph.shape(id).dims().first(), None | Some(Dim::Of(_)));
         let is_it = |op: &Op| matches!(*op, Op::Loss { prediction, .. } if prediction == id);
         let predicted = graph.users(id).iter().any(|&user| is_it(&graph.node(user).op));
         if self == Self::F16 && rows && !predicted { Element::F16 } else { Element::F32 }
@@ -129,12 +129,12 @@ impl Plan {
             if slots.iter().any(half) { Element::F16 } else { Element::F32 }
         };
         let read = element(&[SlotPrecision::Read, SlotPrecision::Own]);
-        let write = element(&[SlotPrecision::Write]);
+        let write = element(&[SlotPrecision::Write, SlotPrecision::OwnWrite]);
         let stored = StorageTypes { read, write };
         let fits = slots.iter().all(|&(precision, element)| match precision {
             SlotPrecision::Read => element == stored.read,
             SlotPrecision::Write => element == stored.write,
-            SlotPrecision::Own => true,
+            SlotPrecision::Own | SlotPrecision::OwnWrite => true,
             SlotPrecision::Single => element != Element::F16,
         });
         if fits {

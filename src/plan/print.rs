@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::{Element, Memory, Phase, Plan, Slot, Step};
-use crate::shape::bytes_text;
+use super::{Element, Kernel, Memory, Phase, Plan, Slot, Step};
+use crate::shape::{bytes_text, pluralize};
 
 impl Plan {
     fn named(&self, slot: Slot) -> String {
@@ -23,7 +23,17 @@ impl Plan {
             list(&step.writes),
             list(&step.reads)
         );
-        if let Some(formula) = step.kernel.formula() {
+        if let Kernel::Chain(chain) = &step.kernel {
+            // Each formula has inputs of its own, so their slots stand before it.
+            let part = |part: Step| {
+                let name = |&slot: &Slot| self.slot(slot).name.as_str();
+                let inputs: Vec<_> = part.reads.iter().map(name).collect();
+                let text = part.kernel.formula().map_or("", |id| &self.formula(id).text);
+                format!("{}({}) = {text}", name(&part.writes[0]), inputs.join(", "))
+            };
+            let parts: Vec<String> = chain.parts(step).into_iter().map(part).collect();
+            line = format!("{line}  | {}", parts.join("; "));
+        } else if let Some(formula) = step.kernel.formula() {
             line = format!("{line}  | {}", self.formula(formula).text);
         }
         line.truncate(line.trim_end().len());
@@ -42,7 +52,12 @@ impl fmt::Display for Plan {
             if steps.is_empty() {
                 continue;
             }
-            writeln!(f, "{name}: {} dispatches a step of {batch} rows", steps.len())?;
+            writeln!(
+                f,
+                "{name}: {} dispatches a step of {}",
+                steps.len(),
+                pluralize(batch as u64, "row")
+            )?;
             for (index, step) in steps.iter().enumerate() {
                 writeln!(f, "{}", self.line(index, step))?;
             }

@@ -7,6 +7,11 @@
 mod parts;
 #[cfg(feature = "cli")]
 mod table;
+#[cfg(feature = "cli")]
+mod view;
+
+#[cfg(feature = "cli")]
+pub(crate) use view::{leave_view, notify_view};
 
 use std::io::{self, IsTerminal, Write};
 
@@ -26,12 +31,34 @@ const INDENT: usize = 8;
 const GAP: &str = "  ";
 
 /// Tells people how a run goes.
+///
+/// ```
+/// use wgrad::prelude::*;
+///
+/// # let data = wgrad::data::synth::sine(200, 0.05, Seed(1)).split(0.2, Seed(1))?;
+/// # let model = Sequential::new().dense(8).tanh().dense(1);
+/// # let options = TrainOptions { loss: Loss::Mse, epochs: 2, ..TrainOptions::default() };
+/// # let mut trainer = Trainer::new(&model, &data, &options, &DeviceKind::Cpu)?;
+/// let mut console = Console::stderr();
+/// for event in trainer.fit() {
+///     console.event(&event?);
+/// }
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 pub struct Console {
     out: Box<dyn Write + Send>,
     /// True if a bar is drawn between the lines.
     live: bool,
     #[cfg(feature = "cli")]
     bar: Option<ProgressBar>,
+    /// True if a live view is to be shown in place of a bar.
+    #[cfg(feature = "cli")]
+    wants_view: bool,
+    #[cfg(feature = "cli")]
+    view: Option<view::LiveView>,
+    /// The line of the last epoch that the view has shown.
+    #[cfg(feature = "cli")]
+    last_epoch: Option<String>,
     epochs: u32,
 }
 
@@ -52,8 +79,31 @@ impl Console {
             live: false,
             #[cfg(feature = "cli")]
             bar: None,
+            #[cfg(feature = "cli")]
+            wants_view: false,
+            #[cfg(feature = "cli")]
+            view: None,
+            #[cfg(feature = "cli")]
+            last_epoch: None,
             epochs: 0,
         }
+    }
+
+    /// To stderr, with curves and figures on the whole window while a run goes on; as [`Self::stderr`] where that is no terminal to
+    /// draw on, which is said once.
+    #[cfg(feature = "cli")]
+    pub fn with_view() -> Self {
+        let mut console = Self::stderr();
+        match view::LiveView::refused() {
+            Some(reason) => {
+                console.say(
+                    "view",
+                    &format!("{reason}, so that ordinary lines are shown in its place"),
+                );
+            }
+            None => console.wants_view = true,
+        }
+        console
     }
 
     /// To nowhere.
@@ -63,11 +113,20 @@ impl Console {
 
     /// Tells of an event.
     pub fn event(&mut self, event: &Event) {
+        #[cfg(feature = "cli")]
+        if let Some(view) = &mut self.view {
+            view.event(event);
+        }
         match event {
             Event::Started(info) => self.started(info),
             Event::Progress(progress) => self.progress(progress),
             Event::Epoch(stats) => {
                 let line = self.epoch(stats);
+                #[cfg(feature = "cli")]
+                if self.view.is_some() {
+                    self.last_epoch = Some(line);
+                    return;
+                }
                 self.line(&line);
             }
             Event::Warned(warning) => self.warn(&warning.to_string()),
@@ -78,6 +137,11 @@ impl Console {
     /// Writes a line above the bar.
     pub fn line(&mut self, text: &str) {
         let text = escape_controls(text);
+        #[cfg(feature = "cli")]
+        if let Some(view) = &mut self.view {
+            view.hold(text);
+            return;
+        }
         #[cfg(feature = "cli")]
         if let Some(bar) = &self.bar {
             let out = &mut self.out;
@@ -99,8 +163,15 @@ impl Console {
         self.line(&if self.live { wrapped(&line, INDENT) } else { line });
     }
 
-    /// Takes the bar away.
+    /// Takes the bar or the view away.
     pub fn close(&mut self) {
+        #[cfg(feature = "cli")]
+        if let Some(view) = self.view.take() {
+            let lines = view.end().into_iter().chain(self.last_epoch.take());
+            for line in lines {
+                let _ = writeln!(self.out, "{line}");
+            }
+        }
         #[cfg(feature = "cli")]
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
@@ -154,6 +225,10 @@ impl Console {
 
     #[cfg(feature = "cli")]
     fn begin_bar(&mut self, info: &RunInfo) {
+        if self.wants_view {
+            self.view = Some(view::LiveView::of_run(info));
+            return;
+        }
         // A template of our own that does not parse would be a bug; then there is no bar.
         let style =
             ProgressStyle::with_template("[{bar:12}] {wide_msg}").ok().filter(|_| self.live);

@@ -60,8 +60,11 @@ pub struct Comparison {
 pub struct Comparisons {
     /// The same prediction for every row; `null` without validation rows.
     pub constant: Option<Comparison>,
-    /// Logistic or linear regression; `null` where that would take long.
+    /// Logistic or linear regression.
     pub linear: Option<Comparison>,
+    /// The reason why there is no linear model, where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub without_linear: Option<String>,
 }
 
 /// End of a run, as `metrics.json` holds it.

@@ -4,13 +4,14 @@
 //! Absent on purpose: rounding; a number is as exact as it is known.
 
 use std::io::{self, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
 
 use super::text::{escape_json_controls, positive_by_column};
 use super::{Comparisons, Figures, Outcome};
 use crate::data::Positive;
+use crate::host::Instant;
 use crate::train::{EpochStats, Event, Progress, RunInfo, Summary};
 
 /// Time between two `progress` events, at least.

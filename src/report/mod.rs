@@ -16,6 +16,8 @@ mod jsonl;
 mod page;
 #[cfg(feature = "pictures")]
 mod run_pictures;
+#[cfg(feature = "tensorboard")]
+mod tensorboard;
 mod text;
 mod vocabulary;
 
@@ -23,16 +25,21 @@ mod vocabulary;
 pub use column_summary::{ColumnSummary, column_summaries};
 pub use columns_text::{column_texts, target_texts};
 pub use console::Console;
+#[cfg(feature = "cli")]
+pub(crate) use console::{leave_view, notify_view};
 pub use figures::{Comparison, Comparisons, Figures, Outcome};
 pub use history::History;
 pub use history_table::HistoryTable;
 pub use jsonl::JsonLines;
 #[cfg(feature = "pictures")]
-pub use page::{NextCommand, RunReport};
+pub use page::{NetworkFigures, NextCommand, RunReport, SweepReport, TrialRow};
 #[cfg(feature = "pictures")]
 pub use run_pictures::{
-    ColumnPictures, column_pictures, history_pictures, network_picture, prediction_pictures,
+    ColumnPictures, NetworkHistory, column_pictures, history_pictures, network_history_pictures,
+    network_picture, prediction_pictures, scored_pictures,
 };
+#[cfg(feature = "tensorboard")]
+pub use tensorboard::TensorBoard;
 #[cfg(feature = "cli")]
 pub(crate) use text::escape_json_controls;
 pub use text::{count, duration, escape_controls, pluralize, positive, positive_by_column};

@@ -9,10 +9,10 @@ use super::history_table::HistoryTable;
 use super::text::count;
 use crate::data::{LabelledRows, TargetKind};
 use crate::error::Result;
-use crate::model::{Layer, LayerShape, Sequential};
+use crate::model::{Layer, LayerShape, ParamLayout, ParamView, Sequential};
 use crate::picture::{
-    self, CalibrationBin, Dependence, DependenceValues, Importance, Intervals, LayerBox, Line,
-    MapPoint, NumberFigures, Picture, RankCurve,
+    self, CalibrationBin, ClassesOrLabels, Dependence, DependenceValues, Importance, Intervals,
+    LayerBox, Line, MapPoint, NetworkLine, NumberFigures, Picture, RankCurve,
 };
 use crate::random::Seed;
 use crate::train::explain::{
@@ -24,13 +24,13 @@ use crate::train::metrics::curves::{calibration_bins, ranking_curves};
 use crate::train::metrics::{ScoredRows, Uncertainty};
 use crate::train::{Metric, Predictor, TrainedModel};
 
-/// Metrics that have a picture each, at most.
-const METRICS: usize = 6;
 /// Curves in one picture, and targets with pictures of their own, at most.
 const CURVES: usize = 10;
 const TARGETS: usize = 4;
 /// Bins of confidence.
 const BINS: usize = 10;
+/// Figure that the picture of calibration tells.
+const ECE: Metric = Metric::CalibrationError(BINS);
 /// Columns whose dependence is drawn, lines in such a picture, and rows it is a mean over.
 const DEPENDENCES: usize = 4;
 const LINES: usize = 6;
@@ -47,14 +47,59 @@ pub fn history_pictures(history: &HistoryTable, kept: Option<u32>) -> Vec<Pictur
         .filter_map(|(name, column)| line(name, column))
         .collect();
     let mut pictures = vec![picture::by_epoch(("loss", "Loss"), &losses, kept)];
-    for metric in history.metrics().into_iter().take(METRICS) {
+    for metric in history.metrics() {
         let Some(line) = line("validation", &format!("valid_{metric}")) else { continue };
-        let name = metric.replace('_', "-").replace(['(', ')', ',', ' '], "");
         let title = title_of(metric);
-        pictures.push(picture::by_epoch((&name, &title), &[line], kept));
+        pictures.push(picture::by_epoch((&file_name(metric), &title), &[line], kept));
     }
     pictures.extend(history.points("lr").map(|rates| picture::learning_rate(&rates)));
     pictures
+}
+
+/// History of a network of several.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NetworkHistory {
+    /// Name of the network, such as `fold 2`.
+    pub name: String,
+    /// Figures of its epochs.
+    pub history: HistoryTable,
+    /// The epoch whose weights are kept.
+    pub kept: Option<u32>,
+}
+
+/// Draws losses and metrics of several networks by epoch, a line for each network.
+pub fn network_history_pictures(networks: &[NetworkHistory]) -> Vec<Picture> {
+    let lines = |column: &str| -> Vec<NetworkLine> {
+        let line = |it: &NetworkHistory| {
+            let points = it.history.points(column)?;
+            let line = Line::new(it.name.clone(), points);
+            Some(NetworkLine { line, kept: it.kept }).filter(|it| !it.line.points.is_empty())
+        };
+        networks.iter().filter_map(line).collect()
+    };
+    let mut pictures = Vec::new();
+    let losses =
+        [("loss", "Training loss", "train_loss"), ("valid-loss", "Validation loss", "valid_loss")];
+    for (name, title, column) in losses {
+        let lines = lines(column);
+        if !lines.is_empty() {
+            pictures.push(picture::by_epoch_of_networks((name, title), &lines));
+        }
+    }
+    let metrics = networks.first().map(|it| it.history.metrics()).unwrap_or_default();
+    for metric in metrics {
+        let title = format!("{} of validation rows", title_of(metric));
+        let lines = lines(&format!("valid_{metric}"));
+        pictures.push(picture::by_epoch_of_networks((&file_name(metric), &title), &lines));
+    }
+    let rates = networks.iter().find_map(|it| it.history.points("lr").filter(|it| !it.is_empty()));
+    pictures.extend(rates.map(|rates| picture::learning_rate(&rates)));
+    pictures
+}
+
+/// Name of a metric for a file.
+fn file_name(metric: &str) -> String {
+    metric.replace('_', "-").replace(['(', ')', ',', ' '], "")
 }
 
 /// Title of a metric's picture: `Balanced accuracy`.
@@ -74,9 +119,12 @@ fn title_of(metric: &str) -> String {
 pub fn network_picture(trained: &TrainedModel) -> Result<Picture> {
     let schema = &trained.preparation.schema;
     let mut layers = Vec::new();
-    boxes(&trained.model, schema.features.len(), "", &mut layers)?;
+    let (inputs, layout) = (schema.features.len(), trained.params.layout());
+    boxes((&trained.model, layout), inputs, ("", ""), &mut layers)?;
     let outputs = match &schema.kind {
-        TargetKind::Classes(classes) => format!("{} classes of {}", classes.len(), schema.target),
+        TargetKind::Classes(classes) => {
+            format!("{} classes of {}", count(classes.len() as u64), schema.target)
+        }
         _ => {
             let columns = trained.columns();
             let named = columns.iter().map(|(target, told)| match told.as_str() {
@@ -89,16 +137,26 @@ pub fn network_picture(trained: &TrainedModel) -> Result<Picture> {
     Ok(picture::network(schema.features.len(), &layers, &outputs))
 }
 
-/// Boxes of layers; a layer with others inside is a box before theirs, without parameters of its own.
-fn boxes(model: &Sequential, inputs: usize, place: &str, to: &mut Vec<LayerBox>) -> Result<()> {
-    for LayerShape { layer, inputs, outputs } in model.shapes(inputs)? {
+/// Boxes of layers; a layer with others inside is a box before theirs, without parameters of its own. `around` is in front of the
+/// names of parameters.
+fn boxes(
+    (model, layout): (&Sequential, &ParamLayout),
+    inputs: usize,
+    (place, around): (&str, &str),
+    to: &mut Vec<LayerBox>,
+) -> Result<()> {
+    let shapes = model.shapes(inputs)?.into_iter().enumerate();
+    for (index, LayerShape { layer, inputs, outputs }) in shapes {
+        let below = format!("{around}{index}.");
         let inner: Vec<&Sequential> = match &layer {
             Layer::Residual(inner) => vec![inner],
+            Layer::BatchEnsemble(ensemble) => vec![&ensemble.layers],
             Layer::Branches(branches) => branches.iter().collect(),
             _ => vec![],
         };
+        let own = layout.views().iter().filter(|it| it.trainable && it.name.starts_with(&below));
         let parameters = match inner.is_empty() {
-            true => Sequential::new().layer(layer.clone()).layout(inputs)?.count(),
+            true => own.map(ParamView::len).sum(),
             false => 0,
         };
         let name = match inner.is_empty() {
@@ -111,7 +169,11 @@ fn boxes(model: &Sequential, inputs: usize, place: &str, to: &mut Vec<LayerBox>)
                 1 => format!("{place}in {}: ", layer.name()),
                 _ => format!("{place}branch {}: ", branch + 1),
             };
-            boxes(inside, inputs, &place, to)?;
+            let around = match layer {
+                Layer::Branches(_) => format!("{below}{branch}."),
+                _ => below.clone(),
+            };
+            boxes((inside, layout), inputs, (&place, &around), to)?;
         }
     }
     Ok(())
@@ -123,18 +185,24 @@ fn boxes(model: &Sequential, inputs: usize, place: &str, to: &mut Vec<LayerBox>)
 /// # Errors
 /// As [`Predictor::predict`].
 pub fn prediction_pictures(predictor: &Predictor, rows: &LabelledRows) -> Result<Vec<Picture>> {
-    let scored = predictor.score(rows)?;
-    let schema = &predictor.trained().preparation.schema;
-    let scores = predictor.trained().outputs_are_scores();
+    Ok(scored_pictures(predictor.trained(), &predictor.score(rows)?))
+}
+
+/// Draws the same of rows that were predicted before; `trained` says what the target is, and what its loss predicts.
+pub fn scored_pictures(trained: &TrainedModel, scored: &ScoredRows) -> Vec<Picture> {
+    let schema = &trained.preparation.schema;
+    let scores = trained.outputs_are_scores();
     let targets = schema.targets();
-    Ok(match (&scored, &schema.kind) {
+    match (scored, &schema.kind) {
         (ScoredRows::Classes { .. }, TargetKind::Classes(names)) => {
-            of_classes(&scored, names, scores)
+            of_classes(scored, names, scores)
         }
-        (ScoredRows::Columns { parts, right: Some(_) }, _) => of_labels(parts, &targets, scores),
+        (ScoredRows::Columns { parts, right: Some(_) }, _) => {
+            of_labels((scored, parts), &targets, scores)
+        }
         // One label is a part of its own, too.
         (ScoredRows::Classes { .. }, _) => {
-            of_labels(std::slice::from_ref(&scored), &targets, scores)
+            of_labels((scored, std::slice::from_ref(scored)), &targets, scores)
         }
         (ScoredRows::Columns { parts, right: None }, _) => {
             let each = parts.iter().zip(&targets).enumerate().take(TARGETS);
@@ -147,8 +215,8 @@ pub fn prediction_pictures(predictor: &Predictor, rows: &LabelledRows) -> Result
             })
             .collect()
         }
-        (ScoredRows::Numbers { .. }, _) => of_numbers(&scored, targets[0]),
-    })
+        (ScoredRows::Numbers { .. }, _) => of_numbers(scored, targets[0]),
+    }
 }
 
 /// Of a target of classes; scores are no probabilities, so that they are not calibrated.
@@ -156,21 +224,29 @@ fn of_classes(scored: &ScoredRows, names: &[String], scores: bool) -> Vec<Pictur
     let ScoredRows::Classes { truth, probabilities, best, weights, .. } = scored else {
         return Vec::new();
     };
-    let mut pictures =
-        vec![picture::confusion(names, &classes::confusion(truth, best, names.len()))];
+    let mut pictures = vec![picture::confusion(
+        names,
+        &classes::confusion(truth, best, names.len()),
+        weights.is_some(),
+    )];
     let rows = ClassRows { truth, probabilities, weights: weights.as_deref() };
     let ranked = if names.len() == 2 { 1..2 } else { 0..names.len() };
     if ranked.len() <= CURVES {
-        pictures.extend(rankings(ranked.map(|class| (names[class].clone(), rows, class))));
+        let of = ranked.map(|class| (names[class].clone(), rows, class));
+        pictures.extend(rankings(of, ClassesOrLabels::Classes));
     }
     if !scores {
-        pictures.push(calibrated(rows));
+        pictures.push(calibrated(rows, scored.figure(ECE), 1));
     }
     pictures
 }
 
-/// Of labels: a curve each, and the calibration of all together.
-fn of_labels(parts: &[ScoredRows], targets: &[&str], scores: bool) -> Vec<Picture> {
+/// Of labels: a curve each, and the calibration of all together with the error that is the figure.
+fn of_labels(
+    (scored, parts): (&ScoredRows, &[ScoredRows]),
+    targets: &[&str],
+    scores: bool,
+) -> Vec<Picture> {
     let rows = parts.iter().zip(targets).filter_map(|(part, target)| {
         let ScoredRows::Classes { truth, probabilities, weights, .. } = part else { return None };
         Some((
@@ -180,7 +256,7 @@ fn of_labels(parts: &[ScoredRows], targets: &[&str], scores: bool) -> Vec<Pictur
         ))
     });
     let rows: Vec<_> = rows.collect();
-    let mut pictures = rankings(rows.iter().take(CURVES).cloned());
+    let mut pictures = rankings(rows.iter().take(CURVES).cloned(), ClassesOrLabels::Labels);
     if !scores {
         let truth: Vec<u32> = rows.iter().flat_map(|it| it.1.truth).copied().collect();
         let probabilities: Vec<f64> =
@@ -192,21 +268,28 @@ fn of_labels(parts: &[ScoredRows], targets: &[&str], scores: bool) -> Vec<Pictur
             .map(|it| it.concat());
         let all =
             ClassRows { truth: &truth, probabilities: &probabilities, weights: weights.as_deref() };
-        pictures.push(calibrated(all));
+        pictures.push(calibrated(all, scored.figure(ECE), parts.len()));
     }
     if parts.len() > 1 {
         let figures = parts.iter().zip(targets).filter_map(|(part, target)| {
             Some(((*target).to_string(), part.figure(Metric::Accuracy)?))
         });
-        pictures.push(picture::class_figures("Accuracy", &figures.collect::<Vec<_>>()));
+        pictures.push(picture::class_figures(
+            "Accuracy",
+            &figures.collect::<Vec<_>>(),
+            ClassesOrLabels::Labels,
+        ));
     }
     pictures
 }
 
 /// ROC and precision-recall curves of (name, rows, class).
-fn rankings<'a>(of: impl Iterator<Item = (String, ClassRows<'a>, usize)>) -> Vec<Picture> {
+fn rankings<'a>(
+    named: impl Iterator<Item = (String, ClassRows<'a>, usize)>,
+    of: ClassesOrLabels,
+) -> Vec<Picture> {
     let (mut roc, mut precision_recall) = (Vec::new(), Vec::new());
-    for (class, rows, place) in of {
+    for (class, rows, place) in named {
         let curves = ranking_curves(rows, place);
         roc.push(RankCurve { class: class.clone(), points: curves.roc, figure: curves.roc_auc });
         let (points, figure) = (curves.precision_recall, curves.average_precision);
@@ -216,16 +299,17 @@ fn rankings<'a>(of: impl Iterator<Item = (String, ClassRows<'a>, usize)>) -> Vec
     let drawn = |curves: &[RankCurve]| curves.iter().any(|curve| curve.points.len() > 1);
     let mut pictures = Vec::new();
     if drawn(&roc) {
-        pictures.push(picture::roc(&roc));
+        pictures.push(picture::roc(&roc, of));
     }
     if drawn(&precision_recall) {
-        pictures.push(picture::precision_recall(&precision_recall));
+        pictures.push(picture::precision_recall(&precision_recall, of));
     }
     pictures
 }
 
-fn calibrated(rows: ClassRows<'_>) -> Picture {
-    let (bins, error) = calibration_bins(rows, BINS);
+/// Draws the bins of all rows, and tells this error, of several labels the mean over them.
+fn calibrated(rows: ClassRows<'_>, error: Option<f64>, labels: usize) -> Picture {
+    let (bins, _) = calibration_bins(rows, BINS);
     let bins: Vec<CalibrationBin> = bins
         .into_iter()
         .map(|it| CalibrationBin {
@@ -234,16 +318,18 @@ fn calibrated(rows: ClassRows<'_>) -> Picture {
             weight: it.weight,
         })
         .collect();
-    picture::calibration(&bins, error)
+    picture::calibration(&bins, error, labels)
 }
 
 fn of_numbers(scored: &ScoredRows, target: &str) -> Vec<Picture> {
-    let ScoredRows::Numbers { truth, predicted, spread, .. } = scored else { return Vec::new() };
+    let ScoredRows::Numbers { truth, predicted, spread, weights } = scored else {
+        return Vec::new();
+    };
     let figures =
         NumberFigures { r2: scored.figure(Metric::R2), rmse: scored.figure(Metric::Rmse) };
     let mut pictures = vec![
         picture::predicted_actual(target, truth, predicted, figures),
-        picture::residuals(target, truth, predicted),
+        picture::residuals(target, truth, predicted, weights.as_deref()),
     ];
     if let Some((low, high)) = spread.interval() {
         let nominal = match spread {
@@ -293,8 +379,8 @@ pub fn column_pictures(
     let trained = predictor.trained();
     let mut told = ColumnPictures::default();
     let columns = trained.preparation.schema.read_columns().len();
-    let row_work =
-        (trained.params.layout().count() + trained.preparation.schema.features.len()) as u64;
+    let network = trained.params.layout().count() + trained.preparation.schema.features.len();
+    let row_work = (network * predictor.ensemble().members().len()) as u64;
     let affordable = most / (row_work.max(1) * (columns * REPEATS + 1) as u64);
     let wanted = usize::try_from(affordable).unwrap_or(usize::MAX).min(rows.y.len());
     if wanted < LEAST_ROWS.min(rows.y.len()) {

@@ -3,25 +3,8 @@
 use serde::Serializer;
 
 use crate::data::{Positive, list};
+pub use crate::shape::{count, pluralize};
 use crate::shape::{fixed, number};
-
-/// A count with commas between thousands: `12,345`.
-pub fn count(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Returns a count with its noun, in the plural unless there is one: `1 row`, `12,345 rows`.
-pub fn pluralize(value: u64, what: &str) -> String {
-    format!("{} {what}{}", count(value), if value == 1 { "" } else { "s" })
-}
 
 /// Says which class is the positive one of two, or of each label; `None` where there is none.
 pub fn positive(all: &[Positive]) -> Option<String> {
@@ -111,12 +94,21 @@ pub(super) fn laid_out<'a>(
     between: &str,
     indent: usize,
 ) -> String {
+    laid_out_in(parts, between, (indent, WIDTH))
+}
+
+/// Does the same with lines of another width.
+pub(super) fn laid_out_in<'a>(
+    parts: impl IntoIterator<Item = &'a str>,
+    between: &str,
+    (indent, most): (usize, usize),
+) -> String {
     let (mut text, mut width) = (String::new(), 0);
     for part in parts {
         let letters = part.chars().count();
         if text.is_empty() {
             width = letters;
-        } else if width + between.len() + letters <= WIDTH {
+        } else if width + between.len() + letters <= most {
             text += between;
             width += between.len() + letters;
         } else {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use crate::graph::{Average, Loss, Optimizer};
 use crate::model::{Activation, Init, Layer};
-use crate::train::{Metric, ScheduleKind};
+use crate::train::{Metric, Recipe, ScheduleKind};
 use crate::vocabulary::Entry;
 
 /// Text before the tables.
@@ -63,6 +63,11 @@ fn sections() -> Vec<VocabularySection> {
             "Metrics",
             "`--metrics NAMES`, `--stop-metric NAME`; `wgrad evaluate` gives all that suit.",
             Metric::VOCABULARY.to_vec(),
+        ),
+        section(
+            "Recipes",
+            "`--recipe NAME`: settings that go together, each of which stays an option of its own. `config.toml` of a run has all of them.",
+            Recipe::VOCABULARY.to_vec(),
         ),
     ]
 }

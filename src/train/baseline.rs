@@ -57,6 +57,11 @@ impl Baseline {
 
     /// Returns true if a linear model under this loss says something about the network, and takes well under a second.
     pub fn linear_pays(model: &Sequential, data: &Split, loss: &Loss) -> bool {
+        Self::why_no_linear(model, data, loss).is_none()
+    }
+
+    /// Returns the reason why a linear model is not computed, if it is not.
+    pub fn why_no_linear(model: &Sequential, data: &Split, loss: &Loss) -> Option<&'static str> {
         let columns = data.train.columns();
         let outputs = model.outputs(columns).unwrap_or(usize::MAX);
         let cells = (data.train.rows() * columns) as f64;
@@ -64,10 +69,17 @@ impl Baseline {
         // Each step moves all rows of the tables for texts; least squares go without them.
         let tables: usize = data.train.input_tables().map(|(_, rows, width)| rows * width).sum();
         let tables = if *loss == Loss::Mse { 0 } else { tables };
-        data.valid.is_some()
-            && model.layers().len() > 1
-            && cells * trained.max(solved) <= MOST_OPERATIONS
-            && f64::from(EPOCHS) * STEPS as f64 * tables as f64 <= MOST_OPERATIONS
+        let short = cells * trained.max(solved) <= MOST_OPERATIONS
+            && f64::from(EPOCHS) * STEPS as f64 * tables as f64 <= MOST_OPERATIONS;
+        if data.valid.is_none() {
+            Some("no rows were held out")
+        } else if model.layers().len() <= 1 {
+            Some("the network is one itself")
+        } else if short {
+            None
+        } else {
+            Some("it would take more than a second for this table")
+        }
     }
 
     /// Computes the figures of a linear model on the validation rows, under the network's loss and scaling: least squares for a
@@ -324,7 +336,8 @@ mod tests {
     fn baselines(data: &Split, outputs: usize, options: &TrainOptions) -> (Baseline, Baseline) {
         let model = Sequential::new().dense(4).relu().dense(outputs);
         assert!(Baseline::linear_pays(&model, data, &options.loss));
-        assert!(!Baseline::linear_pays(&Sequential::new().dense(outputs), data, &options.loss));
+        let why = |model: &Sequential| Baseline::why_no_linear(model, data, &options.loss);
+        assert_eq!(why(&Sequential::new().dense(outputs)), Some("the network is one itself"));
         let trained = Trainer::new(&model, data, options, &DeviceKind::Cpu).unwrap().trained();
         let linear = Baseline::linear(&trained, data, options).unwrap().unwrap();
         (Baseline::constant(&trained, data), linear)

@@ -5,6 +5,7 @@
 //! Absent on purpose: other figures, which `metrics` has.
 
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 
 use crate::data::{Dataset, Preprocessing, TargetKind, Targets, list};
@@ -15,6 +16,9 @@ use crate::plan::{LossVariant, StepParams};
 use crate::shape::narrow;
 
 use super::TrainOptions;
+
+/// Rows whose losses are computed at once. Tests have small tables, and should have several blocks of rows.
+const ROWS_AT_ONCE: usize = if cfg!(test) { 7 } else { 1 << 14 };
 
 /// Weight of each class, or of the yes of each label.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -255,8 +259,14 @@ impl Criterion {
         (y, weights): (&Targets, Option<&[f64]>),
         preparation: &Preprocessing,
     ) -> f64 {
-        let (losses, total) = self.losses(outputs, (y, weights), preparation);
-        losses.iter().sum::<f64>() / self.divisor(total)
+        let mut sum: f64 = std::iter::empty::<f64>().sum();
+        // In blocks, since losses, slopes and all their inputs in f64 take much memory.
+        for first in (0..y.len()).step_by(ROWS_AT_ONCE) {
+            let rows = first..y.len().min(first + ROWS_AT_ONCE);
+            let losses = self.losses_of_rows(rows, outputs, (y, weights), preparation);
+            losses.iter().for_each(|loss| sum += loss);
+        }
+        sum / self.divisor(self.total_weight(y, weights))
     }
 
     /// Returns the terms of [`Self::value`]: the losses of rows, each times its weight, and the total weight.
@@ -266,36 +276,56 @@ impl Criterion {
         (y, weights): (&Targets, Option<&[f64]>),
         preparation: &Preprocessing,
     ) -> (Vec<f64>, f64) {
-        let rows = y.len();
+        let losses = self.losses_of_rows(0..y.len(), outputs, (y, weights), preparation);
+        (losses, self.total_weight(y, weights))
+    }
+
+    /// Returns the sum of the weights of rows, with those of their classes.
+    fn total_weight(&self, y: &Targets, weights: Option<&[f64]>) -> f64 {
+        self.row_weights(y, weights).map_or(y.len() as f64, |all| all.iter().sum())
+    }
+
+    /// Returns the losses of some rows, each times its weight.
+    fn losses_of_rows(
+        &self,
+        rows: Range<usize>,
+        outputs: &[f32],
+        (y, weights): (&Targets, Option<&[f64]>),
+        preparation: &Preprocessing,
+    ) -> Vec<f64> {
+        let all = y.len();
+        let width = outputs.len() / all.max(1);
         let wide = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
-        let outputs = wide(outputs);
-        let total = self.row_weights(y, weights).map_or(rows as f64, |all| all.iter().sum());
+        let outputs = wide(&outputs[rows.start * width..rows.end * width]);
         let constants = match &self.loss {
             Loss::Pinball(quantiles) => quantiles.as_slice().to_vec(),
             _ => wide(&self.class_weights),
         };
         let extra = LossInputs {
             constants: Some(constants.as_slice()).filter(|constants| !constants.is_empty()),
-            weights,
+            weights: weights.map(|weights| &weights[rows.clone()]),
+            members: 1,
         };
-        // With the number of rows as the divisor, each row's loss stays as it is.
-        let step = StepParams { rows: narrow(rows), ..StepParams::default() };
+        // With the number of all rows as the divisor, each row's loss stays as it is, whatever rows are computed with it.
+        let step = StepParams { rows: narrow(all), ..StepParams::default() };
         let form = LossVariant {
             mean: self.reduction == Reduction::Mean,
             constants: extra.constants.is_some(),
             weights: weights.is_some(),
             scaled: false,
+            members: 1,
         };
         // The kernel writes gradients as well, which nobody reads here.
-        let (mut losses, mut slopes) = (vec![0.0; rows], vec![0.0; outputs.len()]);
+        let (mut losses, mut slopes) = (vec![0.0; rows.len()], vec![0.0; outputs.len()]);
         let outs = (losses.as_mut_slice(), slopes.as_mut_slice());
-        let numbers: Vec<f64> = y
-            .columns()
-            .map_or(vec![], |(y, _)| preparation.scaled_targets(y).map(f64::from).collect());
+        let numbers: Vec<f64> = y.columns().map_or(vec![], |(y, columns)| {
+            let y = &y[rows.start * columns..rows.end * columns];
+            preparation.scaled_targets(y).map(f64::from).collect()
+        });
         // The devices' own loss functions, in f64, so that host and device cannot disagree on a formula.
         if let Loss::Classes(loss) = self.loss {
             let goal = match y {
-                Targets::Classes(classes) => LossTargets::Classes(classes),
+                Targets::Classes(classes) => LossTargets::Classes(&classes[rows]),
                 _ => LossTargets::Numbers(&numbers),
             };
             loss_classes(loss, (&outputs, goal), extra, outs, &step);
@@ -303,7 +333,7 @@ impl Criterion {
             let formula = self.loss.formula().expect("other losses are elementwise");
             loss_map((&form, &formula.program()), (&outputs, &numbers), extra, outs, &step);
         }
-        (losses, total)
+        losses
     }
 }
 
@@ -417,6 +447,41 @@ mod tests {
         assert!(of([0.25, 0.75, 0.3333, 0.6663]).is_ok());
         let said = of([0.25, 0.75, 0.5, 0.25]).unwrap_err();
         assert!(said.contains("row 2 of those for training") && said.contains("0.750"), "{said}");
+    }
+
+    #[test]
+    fn blocks_of_rows_give_the_loss_of_all_rows_at_once() {
+        let rows = 40_u32;
+        let weights: Vec<f64> = (0..rows).map(|row| f64::from(row % 3 + 1) / 3.0).collect();
+        let outputs: Vec<f32> = (0..rows * 2).map(|i| (i * 37 % 23) as f32 / 7.0 - 1.5).collect();
+        let numbers: Vec<f64> = (0..rows * 2).map(|i| f64::from(i * 29 % 31) / 3.0).collect();
+        let shares =
+            (0..rows).flat_map(|row| [f64::from(row % 4) / 4.0, 1.0 - f64::from(row % 4) / 4.0]);
+        let classes = Targets::Classes((0..rows).map(|row| row % 2).collect());
+        let weighted = ClassWeights::Of(vec![("1".into(), 2.5)]);
+        for (loss, class_weights, y) in [
+            (Loss::CROSS_ENTROPY, &weighted, classes),
+            (Loss::Mse, &ClassWeights::None, Targets::Columns(numbers.clone(), 2)),
+            (Loss::Mae, &ClassWeights::None, Targets::Numbers(numbers[..40].to_vec())),
+            (
+                ClassLoss::KlDivergence.into(),
+                &ClassWeights::None,
+                Targets::Columns(shares.collect(), 2),
+            ),
+        ] {
+            let x: Vec<f32> = (0..rows).map(|row| row as f32).collect();
+            let data = Dataset::from_arrays(&x, 1, y).unwrap();
+            let criterion = Criterion::of(&options(loss, class_weights), &data).unwrap();
+            let preparation = Preprocessing::fit(&data, crate::data::FeatureScaling::Standard);
+            let outputs = &outputs[..rows as usize * data.schema().outputs()];
+            for weights in [None, Some(weights.as_slice())] {
+                let targets = (data.y(), weights);
+                let (losses, total) = criterion.losses(outputs, targets, &preparation);
+                let want = losses.iter().sum::<f64>() / criterion.divisor(total);
+                let got = criterion.value(outputs, targets, &preparation);
+                assert_eq!(got.to_bits(), want.to_bits(), "{:?}: {got} {want}", criterion.loss);
+            }
+        }
     }
 
     #[test]

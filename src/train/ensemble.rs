@@ -4,6 +4,9 @@
 //! the mean, so that predictions and figures come from them as from those of one network; and the spread of the members.
 //! Absent on purpose: devices, which `predictor.rs` knows; training.
 
+use std::borrow::Borrow;
+use std::sync::Arc;
+
 use super::outputs::Predictions;
 use super::predict::TrainedModel;
 use crate::data::{TargetKind, list};
@@ -14,7 +17,7 @@ use crate::graph::{ClassLoss, Loss};
 /// classes and labels (of scores under a hinge loss), and for numbers the mean in the target's own units: of the value, of each
 /// quantile, or the mean and standard deviation of the mixture of the members' normal distributions.
 ///
-/// A single network is an ensemble of one, and predicts the same bits as by itself.
+/// A single network is an ensemble of one, and predicts the same bits as by itself. Copies of an ensemble share its members.
 ///
 /// ```
 /// use wgrad::prelude::*;
@@ -39,11 +42,11 @@ use crate::graph::{ClassLoss, Loss};
 /// # Ok::<(), wgrad::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct Ensemble(Vec<TrainedModel>);
+pub struct Ensemble(Arc<Vec<TrainedModel>>);
 
 impl From<TrainedModel> for Ensemble {
     fn from(trained: TrainedModel) -> Self {
-        Self(vec![trained])
+        Self(Arc::new(vec![trained]))
     }
 }
 
@@ -97,7 +100,7 @@ impl Ensemble {
                 return Err(Error::shape("ensemble", problem));
             }
         }
-        Ok(Self(members))
+        Ok(Self(Arc::new(members)))
     }
 
     /// Returns the members.
@@ -112,16 +115,13 @@ impl Ensemble {
 
     /// Returns the members.
     pub fn into_members(self) -> Vec<TrainedModel> {
-        self.0
+        Arc::unwrap_or_clone(self.0)
     }
 
     /// Returns the raw outputs `[rows, outputs]` of a network with the first member's scaling and loss that would predict the
     /// mean of what the members' raw outputs mean.
     pub(super) fn combined(&self, outputs: &[Vec<f32>]) -> Vec<f32> {
-        match outputs {
-            [single] => single.clone(),
-            several => combined(self.first(), &self.0, several),
-        }
+        combined(self.first(), &self.0, outputs)
     }
 
     /// Returns the standard deviation of the members' predictions `[rows, columns]` around their mean, with one degree of freedom
@@ -154,7 +154,7 @@ pub(super) fn is_scaled(network: &TrainedModel) -> bool {
 #[expect(clippy::cast_possible_truncation, reason = "raw outputs are f32")]
 pub(super) fn combined(
     to: &TrainedModel,
-    members: &[TrainedModel],
+    members: &[impl Borrow<TrainedModel>],
     outputs: &[Vec<f32>],
 ) -> Vec<f32> {
     let loss = &to.criterion.loss;
@@ -207,8 +207,9 @@ fn combined_numbers(to: &TrainedModel, values: &[Vec<f64>]) -> Vec<f32> {
 }
 
 /// Returns each member's predictions `[rows, columns]`, in the target's units.
-fn values(members: &[TrainedModel], outputs: &[Vec<f32>]) -> Vec<Vec<f64>> {
-    let values = |(member, outputs): (&TrainedModel, &Vec<f32>)| {
+fn values(members: &[impl Borrow<TrainedModel>], outputs: &[Vec<f32>]) -> Vec<Vec<f64>> {
+    let values = |(member, outputs): (&_, &Vec<f32>)| {
+        let member: &TrainedModel = Borrow::borrow(member);
         Predictions::new(outputs, &member.preparation, &member.criterion.loss).into_values()
     };
     members.iter().zip(outputs).map(values).collect()

@@ -5,10 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{EarlyStop, Metric, Metrics, Streaming};
-use crate::data::{Positive, list};
+use crate::data::{Positive, list, option_value};
 use crate::device::DeviceInfo;
 use crate::plan::Precision;
-use crate::shape::fixed;
+use crate::shape::{count, fixed, pluralize};
 
 /// News of a run, in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -343,6 +343,20 @@ fn short(name: &str) -> String {
 }
 
 /// Columns and what they do.
+/// Names up to ten columns as an option takes them.
+fn option_list(columns: &[String]) -> String {
+    const SHOWN: usize = 10;
+    if columns.len() == 1 {
+        return option_value(&columns[0], "");
+    }
+    let quoted = |name: &String| match name.contains([',', '"']) {
+        true => format!("\\\"{}\\\"", name.replace('"', "\\\"\\\"")),
+        false => name.clone(),
+    };
+    let names = columns.iter().take(SHOWN).map(quoted).collect::<Vec<_>>().join(", ");
+    format!("\"{names}\"")
+}
+
 fn verb(columns: &[String], one: &str, many: &str) -> String {
     format!("{} {}", list(columns), if columns.len() == 1 { one } else { many })
 }
@@ -373,8 +387,9 @@ impl fmt::Display for Warning {
             ),
             Self::SmallBatches { batch } => write!(
                 f,
-                "‘class_weights’ with batches of {batch} rows: as in PyTorch, each batch's mean is over its own weights, so that \
-                 they cancel in a batch of few classes; use a larger ‘batch_size’ or ‘accumulate’, or ‘reduction’ sum"
+                "‘class_weights’ with batches of {}: as in PyTorch, each batch's mean is over its own weights, so that \
+                 they cancel in a batch of few classes; use a larger ‘batch_size’ or ‘accumulate’, or ‘reduction’ sum",
+                pluralize(*batch as u64, "row")
             ),
             Self::ByPlace { file } => write!(
                 f,
@@ -385,12 +400,8 @@ impl fmt::Display for Warning {
                 "{place}: columns are scaled anew under weights that were trained under another scaling; ‘scale’ init keeps that"
             ),
             Self::LeftOut { rows } => {
-                let (rows, were) = if *rows == 1 {
-                    ("1 row".into(), "is")
-                } else {
-                    (format!("{rows} rows"), "are")
-                };
-                write!(f, "{rows} of weight 0 {were} left out")
+                let were = if *rows == 1 { "is" } else { "are" };
+                write!(f, "{} of weight 0 {were} left out", pluralize(*rows as u64, "row"))
             }
             Self::Undefined { metric, problem } => {
                 write!(
@@ -420,9 +431,10 @@ impl fmt::Display for Warning {
             ),
             Self::Revealing { columns } => write!(
                 f,
-                "{} the target without any other column: is that known when a prediction is wanted? If not, take it out of the \
-                 table",
-                verb(columns, "tells", "tell")
+                "{} the target without any other column: is that known when a prediction is wanted? If not, give ‘ignore’ {}, or \
+                 take it out of the table",
+                verb(columns, "tells", "tell"),
+                option_list(columns)
             ),
             Self::StepsSkipped { epoch, skipped, scale } => {
                 let (steps, were) = if *skipped == 1 { ("step", "was") } else { ("steps", "were") };
@@ -446,8 +458,10 @@ impl fmt::Display for Warning {
             }
             Self::SmallerSteps { problem, batch, step } => write!(
                 f,
-                "{problem}; so batches of {batch} rows are trained on in steps of {step}, whose gradients are added up: the same \
-                 result within rounding"
+                "{problem}; so batches of {} are trained on in steps of {}, whose gradients are added up: the same \
+                 result within rounding",
+                pluralize(*batch as u64, "row"),
+                count(*step as u64)
             ),
             Self::NotTaken { problems } => write!(
                 f,

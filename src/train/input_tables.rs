@@ -5,7 +5,8 @@
 
 use crate::data::{Batches, ColumnEncoding, Dataset, list, option_value};
 use crate::error::{Error, Result};
-use crate::model::{EmbeddingTable, Params, Sequential};
+use crate::model::{EmbeddingTable, Layer, NumberEmbedding, Params, Sequential};
+use crate::shape::count;
 use crate::train::TrainOptions;
 
 /// Bytes a second that updates of very many weights move, about, on a CPU and on a GPU.
@@ -35,13 +36,14 @@ pub(super) fn slow_tables(
     let name = data.schema().features.get(table.column).map_or("", String::as_str);
     Some(format!(
         "each step updates all {} rows of the embedding's table of {}, {} numbers wide, though a batch of {} has few of them: about {} an \
-         epoch of {steps} updates for that alone; give ‘columns’ {} for a narrower table, a larger ‘min_count’ for fewer rows, or a larger \
+         epoch of {} updates for that alone; give ‘columns’ {} for a narrower table, a larger ‘min_count’ for fewer rows, or a larger \
          ‘batch_size’ for fewer updates",
-        table.vocabulary,
+        count(table.vocabulary as u64),
         list(&[name]),
-        table.dimension,
-        batches.batch(),
+        count(table.dimension as u64),
+        count(batches.batch() as u64),
         about(seconds),
+        count(steps as u64),
         option_value(name, ":embedding(8)")
     ))
 }
@@ -55,29 +57,78 @@ fn about(seconds: f64) -> String {
     }
 }
 
-/// Returns the layers with an embedding in front that has a table for each column of indices of texts, where they have none yet.
+/// Returns the layers with an embedding in front that has a table for each column of indices of texts, where they have none yet; and
+/// an embedding of numbers behind it, or in front, gets the columns that are numbers, where it names none.
 ///
 /// # Errors
-/// If a table of the layers is for an input that is no index, or has fewer rows than there are texts.
+/// If a table of the layers is for an input that is no index, or has fewer rows than there are texts; or an embedding of numbers
+/// names a column of texts.
 pub fn with_input_tables(model: &Sequential, data: &Dataset) -> Result<Sequential> {
-    let schema = data.schema();
-    if schema.columns.is_empty() {
-        return Ok(model.clone());
-    }
     let mut tables = model.tables().to_vec();
     check(&tables, data)?;
-    let new: Vec<EmbeddingTable> = data
+    let own = tables.clone();
+    let new = data
         .input_tables()
         .map(|(column, vocabulary, dimension)| EmbeddingTable { column, vocabulary, dimension })
-        .filter(|table| tables.iter().all(|own| own.column != table.column))
-        .collect();
-    if new.is_empty() {
-        return Ok(model.clone());
-    }
-    let rest = usize::from(!tables.is_empty());
+        .filter(|table| own.iter().all(|own| own.column != table.column));
     tables.extend(new);
-    let layers = model.layers()[rest..].iter().cloned();
-    Ok(layers.fold(Sequential::new().embedding(tables), Sequential::layer))
+    let rest = usize::from(!own.is_empty());
+    let mut layers: Vec<Layer> = model.layers()[rest..].to_vec();
+    if let Some(Layer::NumberEmbedding(numbers)) = layers.first() {
+        let found = numbers_behind(numbers, data, (&own, &tables))?;
+        layers.splice(..1, found.map(Layer::NumberEmbedding));
+    }
+    let front =
+        if tables.is_empty() { Sequential::new() } else { Sequential::new().embedding(tables) };
+    Ok(layers.into_iter().fold(front, Sequential::layer))
+}
+
+/// Returns an embedding of numbers behind tables, some of which the layers had; `None` if there are no numbers.
+fn numbers_behind(
+    numbers: &NumberEmbedding,
+    data: &Dataset,
+    (own, tables): (&[EmbeddingTable], &[EmbeddingTable]),
+) -> Result<Option<NumberEmbedding>> {
+    let has =
+        |tables: &[EmbeddingTable], column: usize| tables.iter().any(|it| it.column == column);
+    // Columns count behind the tables, those without a table in their order.
+    let behind = |tables: &[EmbeddingTable]| -> Vec<Option<usize>> {
+        let mut next: usize = tables.iter().map(|table| table.dimension).sum();
+        let place = |column| {
+            (!has(tables, column)).then(|| {
+                next += 1;
+                next - 1
+            })
+        };
+        (0..data.columns()).map(place).collect()
+    };
+    let after = behind(tables);
+    let all: Vec<usize> = match &numbers.columns {
+        None => data.number_inputs().into_iter().filter_map(|column| after[column]).collect(),
+        // The layers' own tables were in front already.
+        Some(columns) if own.len() == tables.len() => columns.clone(),
+        Some(columns) => {
+            let before = behind(own);
+            let moved = |&column: &usize| {
+                let input = before.iter().position(|place| *place == Some(column));
+                input.and_then(|input| after[input]).ok_or_else(|| {
+                    let problem = format!(
+                        "{}: column {column} holds texts, which have an embedding of their own; leave columns out, and those of \
+                         numbers are taken",
+                        Layer::NumberEmbedding(numbers.clone())
+                    );
+                    Error::setting("layers", problem)
+                })
+            };
+            columns.iter().map(moved).collect::<Result<_>>()?
+        }
+    };
+    let inputs = after.iter().flatten().count();
+    // Without other columns the layer stays as it is written.
+    let whole = tables.is_empty() && all.len() == inputs && numbers.columns.is_none();
+    let columns = if whole { None } else { Some(all) };
+    let found = NumberEmbedding { columns, ..numbers.clone() };
+    Ok(Some(found).filter(|it| it.columns.as_ref().is_none_or(|columns| !columns.is_empty())))
 }
 
 /// Checks that tables are for columns of numbers, or for indices of texts and large enough.
@@ -96,8 +147,8 @@ fn check(tables: &[EmbeddingTable], data: &Dataset) -> Result<()> {
                 }
                 ColumnEncoding::Embedding { values, .. } => format!(
                     "a table of {} rows for {name}, which has {} texts and needs a row more; leave the table out, and it is made",
-                    table.vocabulary,
-                    values.len()
+                    count(table.vocabulary as u64),
+                    count(values.len() as u64)
                 ),
                 _ => format!(
                     "a table for an input that {name} became, {}, which is no index; take another column",
@@ -150,5 +201,75 @@ mod tests {
         assert!(said.contains("give ‘columns’ \"x0:embedding(8)\""), "{said}");
         assert_eq!(told(1_000_000, 600, false), None);
         assert_eq!(told(1000, 600, true), None);
+    }
+
+    /// Numbers, a column of two texts, one of twenty texts, and one with gaps.
+    fn mixed() -> Dataset {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        let row = |at: usize| {
+            let gap = if at.is_multiple_of(7) { String::new() } else { format!("{}.5", at % 13) };
+            format!("{at}.25,t{},m{:02},{gap},{}\n", at % 2, at % 20, at % 9)
+        };
+        let rows: String = (0..60).map(row).collect();
+        std::fs::write(&path, format!("a,two,many,gaps,y\n{rows}")).unwrap();
+        let options = crate::data::TableOptions::default();
+        let target = crate::data::Target::Number("y".to_string());
+        Dataset::from_csv_with(path, target, &options).unwrap().encoded().unwrap()
+    }
+
+    #[test]
+    fn embeddings_of_numbers_get_the_columns_that_are_numbers() {
+        let made = |text: &str, data: &Dataset| {
+            with_input_tables(&text.parse().unwrap(), data).map(|model| model.to_string())
+        };
+        let data = mixed();
+        // Inputs are a, two, many, gaps, and whether gaps is missing; the table of many has 9 columns, and goes in front.
+        assert_eq!(data.number_inputs(), [0, 3]);
+        let front = "embedding(2=21x9)";
+        let filled = made("pbld, dense(1)", &data).unwrap();
+        assert_eq!(filled, format!("{front}, pbld(columns=9 11), dense(1)"));
+        // A second time nothing changes, as when a model is trained on.
+        assert_eq!(made(&filled, &data).unwrap(), filled);
+        let own = made("pl(columns=0-1), dense(1)", &data).unwrap();
+        assert_eq!(own, format!("{front}, pl(columns=9-10), dense(1)"));
+        let said = made("pl(columns=1-2), dense(1)", &data).unwrap_err().to_string();
+        assert!(said.contains("column 2 holds texts"), "{said}");
+        // Columns that the layers look up are no numbers.
+        let looked_up = made("embedding(0=60x2), pbld, dense(1)", &data).unwrap();
+        assert_eq!(looked_up, "embedding(0=60x2, 2=21x9), pbld(columns=12), dense(1)");
+        let x: Vec<f64> = (0..20).map(f64::from).collect();
+        let plain = Dataset::from_arrays(&x, 2, Targets::Numbers(x[..10].to_vec())).unwrap();
+        assert_eq!(made("pbld, dense(1)", &plain).unwrap(), "pbld, dense(1)");
+    }
+
+    /// A table of texts alone has nothing to embed as a number.
+    #[test]
+    fn embeddings_of_numbers_vanish_without_numbers() {
+        let data = mixed();
+        let texts = NumberEmbedding {
+            columns: None,
+            ..crate::model::NumberEmbeddingKind::Pbld.embedding()
+        };
+        let tables: Vec<EmbeddingTable> = (0..data.columns())
+            .map(|column| EmbeddingTable { column, vocabulary: 100, dimension: 1 })
+            .collect();
+        assert_eq!(numbers_behind(&texts, &data, (&tables, &tables)).unwrap(), None);
+    }
+
+    #[test]
+    fn inputs_of_texts_are_scaled_where_it_is_asked_for() {
+        use crate::data::{FeatureScaling, Preprocessing, ScalingRules};
+        let data = mixed();
+        let fit = |texts| {
+            let rules = ScalingRules { texts, ..FeatureScaling::Robust.into() };
+            Preprocessing::fit_by(&data, &rules).unwrap()
+        };
+        let (robust, none) = (FeatureScaling::Robust, FeatureScaling::None);
+        assert_eq!(fit(false).methods(), [robust, none, none, robust, none]);
+        // Indices of texts stay as they are.
+        assert_eq!(fit(true).methods(), [robust, robust, none, robust, robust]);
+        // Of 60 rows 30 have the second text: the quartiles are 0 and 1, the median one half.
+        assert_eq!((fit(true).mean[1], fit(true).std[1]), (0.5, 1.0));
     }
 }

@@ -5,13 +5,14 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Barrier, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Workload;
 use super::workload::time;
 use crate::device::cpu::CpuDevice;
 use crate::device::{Device, MemberHub};
 use crate::error::Result;
+use crate::host::Instant;
 use crate::plan::TrainPlan;
 use crate::shape::narrow;
 

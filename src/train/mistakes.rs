@@ -8,6 +8,7 @@ use crate::data::Batches;
 use crate::error::Result;
 use crate::graph::{Average, ClassLoss, Loss, RequiredTarget, factors};
 use crate::model::{Activation, Layer, LayerShape, Sequential};
+use crate::shape::{count, pluralize};
 
 /// Share of the first weights in an average at a run's end, from which on the average is too slow for the run.
 const MOST_LEFT: f64 = 0.1;
@@ -39,10 +40,10 @@ pub(super) fn mistakes(
         && batches.batch() < FEW_ROWS
     {
         found.push(format!(
-            "‘accumulate’ {} adds up gradients, but the batch norm takes the statistics of each batch of {} rows by itself; use \
+            "‘accumulate’ {} adds up gradients, but the batch norm takes the statistics of each batch of {} by itself; use \
              a larger ‘batch_size’, or a layer norm",
             options.accumulate,
-            batches.batch()
+            pluralize(batches.batch() as u64, "row")
         ));
     }
     if options.loss == Loss::Classes(ClassLoss::CrossEntropy { label_smoothing: 1.0 }) {
@@ -60,6 +61,7 @@ fn has(model: &Sequential, wanted: &dyn Fn(&Layer) -> bool) -> bool {
         wanted(layer)
             || match layer {
                 Layer::Residual(inner) => has(inner, wanted),
+                Layer::BatchEnsemble(ensemble) => has(&ensemble.layers, wanted),
                 Layer::Branches(all) => all.iter().any(|branch| has(branch, wanted)),
                 _ => false,
             }
@@ -76,6 +78,9 @@ fn in_stack(model: &Sequential, inputs: usize, place: &str, found: &mut Vec<Stri
         match layer {
             Layer::Residual(inner) => {
                 in_stack(inner, *inputs, &format!("{place}{index}."), found)?;
+            }
+            Layer::BatchEnsemble(ensemble) => {
+                in_stack(&ensemble.layers, *inputs, &format!("{place}{index}."), found)?;
             }
             Layer::Branches(all) => {
                 for (branch, inner) in all.iter().enumerate() {
@@ -130,9 +135,10 @@ fn wrong_pair(before: &Layer, layer: &Layer) -> Option<&'static str> {
     match (before, layer) {
         (Layer::Activation(Activation::Identity), _)
         | (_, Layer::Activation(Activation::Identity)) => None,
-        (Layer::Activation(_), Layer::Activation(_)) => {
-            Some("two activations in a row; put a dense layer between them, or leave one out")
-        }
+        (
+            Layer::Activation(_) | Layer::Parametric(_),
+            Layer::Activation(_) | Layer::Parametric(_),
+        ) => Some("two activations in a row; put a dense layer between them, or leave one out"),
         (Layer::Dropout { .. }, Layer::BatchNorm { .. }) => Some(
             "dropout changes the variance in training alone, so the running variance will be wrong; put the dropout after the norm",
         ),
@@ -186,8 +192,9 @@ fn in_moves(
     let (epochs, steps) = (options.epochs, batches.steps());
     if options.accumulate as usize > steps {
         found.push(format!(
-            "‘accumulate’ {} is more than the {steps} steps of an epoch: the weights move once an epoch; use at most {steps}",
-            options.accumulate
+            "‘accumulate’ {0} is more than the {1} steps of an epoch: the weights move once an epoch; use at most {1}",
+            options.accumulate,
+            count(steps as u64)
         ));
     }
     match options.average {
@@ -239,6 +246,7 @@ fn without_effect(model: &Sequential, options: &TrainOptions, found: &mut Vec<St
         );
     }
     if options.schedule_epochs.is_some()
+        && options.warmup <= f64::from(options.epochs)
         && options.kinds().into_iter().all(|(_, kind)| *kind == ScheduleKind::Constant)
     {
         found.push(

@@ -4,6 +4,7 @@
 //! Absent on purpose: terminals, files, wgpu.
 
 mod baseline;
+mod calibration;
 mod criterion;
 mod embedding_indices;
 mod ensemble;
@@ -24,8 +25,12 @@ mod predict;
 mod prediction_times;
 mod predictor;
 mod profile;
+mod recipe;
 mod run;
 mod schedule;
+#[cfg(feature = "cli")]
+mod selection;
+mod start_values;
 mod target_scaling;
 mod workload;
 
@@ -39,6 +44,7 @@ pub use crate::plan::Precision;
 pub use crate::random::Seed;
 
 pub use baseline::Baseline;
+pub use calibration::Calibration;
 pub use criterion::{ClassWeights, Criterion};
 #[cfg(feature = "cli")]
 pub(crate) use embedding_indices::check_dataset;
@@ -49,13 +55,14 @@ pub use member_times::MemberMeasurement;
 pub use members::{Member, train_members};
 pub use memory::memory_planner::{Limit, MemoryPlanner, Streaming};
 pub use metrics::{Evaluation, Metric, Metrics, StreamingEvaluator};
-pub use options::{KeepWeights, OnNonFinite, TrainOptions};
+pub use options::{KeepWeights, OnNonFinite, TrainOptions, usual_batch_size};
 pub use output_table::OutputTable;
 pub use outputs::Predictions;
 pub use predict::TrainedModel;
 pub use prediction_times::PredictionTime;
 pub use predictor::Predictor;
 pub use profile::{Clock, EpochUse, KernelCost, Profile};
+pub use recipe::Recipe;
 pub use run::by_hand::StepStats;
 pub use run::checkpoint::Checkpoint;
 pub(crate) use run::checkpoint::CheckpointHeader;
@@ -63,4 +70,6 @@ pub use run::early_stopping::EarlyStop;
 pub use run::fit::Fit;
 pub use run::trainer::Trainer;
 pub use schedule::{Plateau, Schedule, ScheduleKind, ScheduledFactors, Schedules};
+#[cfg(feature = "cli")]
+pub(crate) use selection::select_members;
 pub use workload::{Measurement, WORKLOADS, Workload};

@@ -80,6 +80,23 @@ impl FromStr for OnNonFinite {
 }
 
 /// Settings of a run, with defaults that suit most tables.
+///
+/// ```
+/// use wgrad::prelude::*;
+///
+/// let options = TrainOptions {
+///     optimizer: "adamw(weight-decay=0.05)".parse()?,
+///     schedule: ScheduleKind::COSINE,
+///     warmup: 1.0,
+///     stop_patience: Some(10),
+///     epochs: 100,
+///     ..TrainOptions::default()
+/// };
+/// assert!(options.check().is_ok());
+/// let wrong = TrainOptions { lr: -1.0, ..options };
+/// assert!(wrong.check().unwrap_err().to_string().starts_with("lr: -1"));
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainOptions {
     /// Loss to minimise.
@@ -132,6 +149,14 @@ pub struct TrainOptions {
     pub column_scales: Vec<(String, FeatureScaling)>,
     /// How a numeric target is scaled: standard, quantile, log or none. Without a choice it is standard, or none if `scale` is.
     pub target_scale: Option<FeatureScaling>,
+    /// True if inputs of 0 and 1, which stand for texts and gaps, are scaled as columns of numbers are.
+    pub scale_texts: bool,
+    /// True if predictions of numbers are kept within the range of the training rows' targets.
+    pub clamp: bool,
+    /// True if of epochs with equal values of the watched metric the last one is the best.
+    pub keep_later: bool,
+    /// True if an epoch leaves out the rows that make no whole batch.
+    pub drop_last: bool,
     /// From which all random choices follow.
     pub seed: Seed,
     /// Storage type of the values between a step's kernels.
@@ -180,6 +205,10 @@ impl Default for TrainOptions {
             scale: FeatureScaling::Standard,
             column_scales: Vec::new(),
             target_scale: None,
+            scale_texts: false,
+            clamp: false,
+            keep_later: false,
+            drop_last: false,
             seed: Seed(0),
             precision: Precision::F32,
             tuning: Tuning::default(),
@@ -192,6 +221,18 @@ impl Default for TrainOptions {
     }
 }
 
+/// Returns the rows of a batch for a number of training rows, as `--batch-size auto` takes them: those of TabM in TabArena (Erickson et
+/// al. 2025, arXiv:2506.16791, `_tabm_internal.py`).
+pub fn usual_batch_size(rows: usize) -> usize {
+    match rows {
+        0..2_800 => 32,
+        2_800..4_500 => 64,
+        4_500..6_400 => 128,
+        6_400..32_000 => 256,
+        _ => 512,
+    }
+}
+
 impl TrainOptions {
     /// Returns the rules by which features and target are scaled.
     pub fn scaling(&self) -> ScalingRules {
@@ -199,6 +240,7 @@ impl TrainOptions {
             features: self.scale,
             columns: self.column_scales.clone(),
             target: self.target_scale,
+            texts: self.scale_texts,
         }
     }
 
@@ -294,6 +336,13 @@ impl TrainOptions {
             average: self.average,
             skips: self.on_nonfinite == OnNonFinite::Skip,
         }
+    }
+
+    /// Returns the number of rows that an epoch visits, of so many in batches of a size.
+    pub(super) fn visited_rows(&self, rows: usize, batch: usize) -> usize {
+        let left = if self.drop_last { rows % batch.max(1) } else { 0 };
+        // A table that is smaller than a batch is one batch.
+        if left < rows { rows - left } else { rows }
     }
 
     /// Returns the updates in an epoch of `steps_per_epoch` steps; the last one may follow fewer steps than the others.

@@ -6,10 +6,10 @@
 use crate::data::{Numbers, Preprocessing, TargetKind, list, steps_per_epoch};
 use crate::device::{Device, Values};
 use crate::error::{Error, Result};
-use crate::graph::{Loss, inference};
+use crate::graph::{Loss, inference_under};
 use crate::model::{Params, Sequential};
 use crate::plan::{EvalPlan, EvalPorts, Phase, Plan, Sizes, StepParams, WINDOW};
-use crate::shape::narrow;
+use crate::shape::{count, narrow};
 
 use super::Criterion;
 use super::embedding_indices::check_ids;
@@ -72,7 +72,7 @@ pub(super) fn run_eval(
 }
 
 /// Returns the eval phase's steps over `rows` rows in sequence.
-fn eval_rows(rows: usize, batch: usize) -> Vec<StepParams> {
+pub(super) fn eval_rows(rows: usize, batch: usize) -> Vec<StepParams> {
     (0..steps_per_epoch(rows, batch))
         .map(|step| StepParams {
             first: narrow(step * batch),
@@ -100,7 +100,7 @@ pub(super) fn run_all(device: &mut dyn Device, phase: Phase, from: usize, to: us
 pub(super) fn eval_plan(trained: &TrainedModel, rows: usize) -> Result<EvalPlan> {
     trained.check()?;
     let columns = trained.preparation.schema.features.len();
-    let graph = inference(&trained.model, columns)?;
+    let graph = inference_under(&trained.model, columns, &trained.criterion.loss)?;
     let max_width = trained.model.max_width(columns)?;
     let (eval_rows, eval_batch) = eval_sizes(rows.max(1), max_width, 1);
     Plan::inference(&graph, Sizes { batch: eval_batch, train_rows: 0, eval_batch, eval_rows })
@@ -145,8 +145,11 @@ impl TrainedModel {
     pub(super) fn rows(&self, x: Numbers<'_>) -> Result<usize> {
         let columns = self.preparation.schema.features.len();
         if !x.len().is_multiple_of(columns) {
-            let problem =
-                format!("{} values are no whole number of rows of {columns} columns", x.len());
+            let problem = format!(
+                "{} values are no whole number of rows of {} columns",
+                count(x.len() as u64),
+                count(columns as u64)
+            );
             return Err(Error::shape("predict", problem));
         }
         self.check_rows(x, |row, problem| {
@@ -167,17 +170,38 @@ impl TrainedModel {
         let schema = &self.preparation.schema;
         check_ids(self.model.tables(), x, schema, &place)?;
         let Some((row, column)) = self.preparation.beyond_single(x) else { return Ok(()) };
-        let problem = format!(
-            "column {}: {:e} is too far from what training saw: scaled, 32-bit floats cannot hold it; correct it or remove the \
-             row",
-            list(&schema.features[column..=column]),
-            x.at(row * schema.features.len() + column)
-        );
+        let (name, value) =
+            (list(&schema.features[column..=column]), x.at(row * schema.features.len() + column));
+        let problem = match value.is_nan() {
+            true => format!(
+                "column {name}: a gap, NaN, for which the model has no number; fill in a value, call `fill_gaps` before, or remove the row"
+            ),
+            false => format!(
+                "column {name}: {value:e} is too far from what training saw: scaled, 32-bit floats cannot hold it; correct it or \
+                 remove the row"
+            ),
+        };
         Err(place(row, problem).at_column(&schema.features[column]))
     }
 }
 
 impl TrainedModel {
+    /// Puts the mean of the training rows where an input of rows `[rows, inputs]` is NaN, as `wgrad predict` does: a gap in numbers
+    /// where training had none, or in a date. [`FeatureReader`](crate::data::FeatureReader) leaves them to the caller.
+    ///
+    /// # Errors
+    ///
+    /// When the mean is not known, since nothing was scaled.
+    pub fn fill_gaps(&self, x: &mut [f64]) -> Result<()> {
+        let ids: Vec<usize> = self.model.tables().iter().map(|table| table.column).collect();
+        let Some((row, input)) = self.preparation.fill_gaps(x, &ids) else { return Ok(()) };
+        let problem = format!(
+            "column {}: a gap, and the model, which does not scale, has no mean to stand in; fill in a value or remove the row",
+            list(&[self.preparation.schema.column_of_input(input)])
+        );
+        Err(Error::table(format!("row {} of those given", row + 1), problem).at_row(row))
+    }
+
     /// The columns of [`Predictions::Numbers`](super::Predictions::Numbers), and for labels and classes those of their probabilities: the target's name
     /// and what the column tells of it, such as `predicted`, `std`, `quantile_0.9`, `probability` or `probability_CLASS`.
     pub fn columns(&self) -> Vec<(&str, String)> {

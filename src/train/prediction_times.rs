@@ -3,12 +3,13 @@
 //! In: a workload, a device, numbers of rows. Out: seconds of a call. Scaling, the network and probabilities are in them.
 //! Absent on purpose: tables and files.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Predictions, Predictor, TrainedModel, Workload};
 use crate::data::{Dataset, FeatureScaling, Preprocessing, Targets};
 use crate::device::DeviceKind;
 use crate::error::{Error, Result};
+use crate::host::Instant;
 use crate::model::Params;
 use crate::random::{Purpose, Seed};
 use crate::shape::narrow;

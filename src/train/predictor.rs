@@ -218,6 +218,19 @@ impl Predictor {
 
     /// Returns the names of the likeliest classes, one for each row.
     ///
+    /// ```
+    /// use wgrad::prelude::*;
+    ///
+    /// let table = wgrad::data::synth::xor(200, 0.1, Seed(1)).with_classes(["same", "other"])?;
+    /// let model = Sequential::new().dense(8).tanh().dense(2);
+    /// let options = TrainOptions { epochs: 40, lr: 0.02, ..TrainOptions::default() };
+    /// let mut trainer = Trainer::new(&model, &table.split(0.2, Seed(1))?, &options, &DeviceKind::Cpu)?;
+    /// trainer.run()?;
+    /// let predictor = Predictor::new(trainer.trained())?;
+    /// assert_eq!(predictor.predict_classes(&[1.0, 1.0, -1.0, 1.0])?, ["same", "other"]);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Self::predict`], and if the target is no class.
     pub fn predict_classes<'a>(&self, rows: impl Into<Features<'a>>) -> Result<Vec<&str>> {
@@ -309,20 +322,31 @@ impl Predictor {
 
     /// Returns raw outputs for a table's rows.
     pub(super) fn outputs_for(&self, data: &Dataset) -> Result<Vec<f32>> {
-        if !data.schema().reads_like(&self.trained().preparation.schema) {
-            let problem = "the table's columns or classes are not the model's";
-            return Err(Error::table(&data.schema().target, problem));
-        }
+        self.check_table(data)?;
         self.outputs(&data.x().into())
+    }
+
+    /// Checks that a table has the model's columns and classes.
+    pub(super) fn check_table(&self, data: &Dataset) -> Result<()> {
+        if data.schema().reads_like(&self.trained().preparation.schema) {
+            return Ok(());
+        }
+        let problem = "the table's columns or classes are not the model's";
+        Err(Error::table(&data.schema().target, problem))
     }
 
     /// Returns raw outputs, of an ensemble those that mean the mean of its members.
     pub(super) fn outputs(&self, rows: &Features<'_>) -> Result<Vec<f32>> {
-        Ok(self.ensemble.combined(&self.outputs_of_members(rows)?))
+        let mut each = self.outputs_of_members(rows)?;
+        // Of one network they are its own, to the bit.
+        if each.len() == 1 {
+            return Ok(each.swap_remove(0));
+        }
+        Ok(self.ensemble.combined(&each))
     }
 
     /// Returns the raw outputs of each member.
-    fn outputs_of_members(&self, rows: &Features<'_>) -> Result<Vec<Vec<f32>>> {
+    pub(super) fn outputs_of_members(&self, rows: &Features<'_>) -> Result<Vec<Vec<f32>>> {
         let columns = self.trained().preparation.schema.features.len();
         // An array with its own number of columns is checked, since its values alone might still be whole rows.
         if let Some(there) = rows.columns().filter(|there| *there != columns) {
@@ -524,6 +548,39 @@ mod tests {
             predictor.predict(&x[..4]).unwrap_err().to_string().contains("4 values are no whole")
         );
         assert_eq!(probabilities(predictor.predict(&[0.0_f32; 0]).unwrap()), [0.0; 0]);
+    }
+
+    #[test]
+    fn packed_weights_give_the_bits_of_weights_as_they_are_and_follow_them() {
+        let model = Sequential::new().dense(70).tanh().dense(45).relu().dense(4);
+        let (other, x) = trained();
+        let network = |seed: u64| {
+            let params = Params::init(&model, 3, Seed(seed)).unwrap();
+            TrainedModel { model: model.clone(), params, ..other.clone() }
+        };
+        let x = &x[..256 * 3];
+        let one_by_one = |predictor: &Predictor| -> Vec<f64> {
+            x.chunks(3).flat_map(|x| probabilities(predictor.predict(x).unwrap())).collect()
+        };
+        for seed in [1, 2] {
+            // 256 rows pack the weights of the second layer in each call, one row keeps them packed.
+            let predictor = Predictor::new(network(seed)).unwrap();
+            let all = probabilities(predictor.predict(x).unwrap());
+            assert_eq!(one_by_one(&predictor), all, "{seed}");
+        }
+        // A device whose weights are written anew after it has packed them.
+        let (first, second) = (network(1), network(2));
+        let pool = DevicePool::new(&first, 1).unwrap();
+        let mut device = pool.take(&first).unwrap();
+        let mut outputs = |params: &Params| {
+            device.write(pool.plan.params, 0, Values::F32(params.arena())).unwrap();
+            let rows = (Numbers::from(&x[..3]), &first.preparation);
+            run_eval(&mut device, (&pool.plan, &pool.plan.ports), rows, false).unwrap()
+        };
+        let [before, after] = [&first.params, &second.params].map(&mut outputs);
+        let fresh = Predictor::new(second).unwrap();
+        assert_eq!(fresh.outputs_of(0, (&x[..3]).into(), 1).unwrap(), after);
+        assert_ne!(before, after);
     }
 
     #[test]

@@ -2,13 +2,14 @@
 //!
 //! In: a workload and a device. Out: a [`Profile`] of a step's kernels, and the [`EpochUse`] of whole epochs.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::workload::{CHECKED, time};
 use super::{Event, TrainOptions, Trainer, Workload};
 use crate::data::{Dataset, Targets};
 use crate::device::{Device, Usage};
 use crate::error::Result;
+use crate::host::Instant;
 use crate::plan::{Phase, Plan, SlotSpec, Step, TrainPlan};
 use crate::random::{Purpose, Seed};
 use crate::shape::narrow;

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::expr::Expr;
 use crate::graph::Loss;
 use crate::model::{Layer, Sequential};
+use crate::shape::brief;
 
 /// A difference of targets is far from the target's own deviation beyond this factor either way.
 const FAR: f64 = 100.0;
@@ -320,9 +321,10 @@ fn far_from_deviation(loss: &Loss, train: &Dataset) -> Option<Warning> {
         _ => return None,
     };
     let problem = format!(
-        "{name} {value} of {} counts in the target's own units, and the target's deviation is {deviation:.4e}: so the loss is \
-         nearly {like}; give a {name} between the usual error and that of outliers",
-        loss.name()
+        "{name} {value} of {} counts in the target's own units, and the target's deviation is {}: so the loss is nearly \
+         {like}; give a {name} between the usual error and that of outliers",
+        loss.name(),
+        brief(deviation)
     );
     Some(Warning::Target { problem })
 }

@@ -4,12 +4,13 @@
 //! Absent on purpose: files, validation; the data lie on the device before the clock starts.
 
 use std::borrow::Cow;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::device::cpu::CpuDevice;
 use crate::device::{Device, Values};
 use crate::error::{Error, Result};
 use crate::graph::{Loss, Optimizer, OptimizerSchedule, UpdateContext};
+use crate::host::Instant;
 use crate::model::{Activation, Init, Params, Sequential};
 use crate::plan::{Phase, Plan, Precision, StepParams, TrainPlan, WINDOW};
 use crate::random::{Purpose, Seed};
@@ -187,7 +188,7 @@ impl Workload {
             self.loss.clone(),
             self.options()?.optimizer,
         )?;
-        let inference = crate::graph::inference(&self.model(), inputs)?;
+        let inference = crate::graph::inference_under(&self.model(), inputs, &self.loss)?;
         let rows = self.batch * BATCHES;
         let sizes =
             crate::plan::Sizes { batch: self.batch, train_rows: rows, eval_batch: 0, eval_rows: 0 };

@@ -26,14 +26,19 @@ impl WrittenCall {
     /// If its brackets or commas are wrong; the message says how.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (name, inner) = name_and_inner(text)?;
+        Ok(Self::of_parts(name, parts(inner)?))
+    }
+
+    /// Takes a name and the texts of its arguments.
+    pub(crate) fn of_parts<'a>(name: &str, parts: impl IntoIterator<Item = &'a str>) -> Self {
         let mut written = Self { name: plain(name), ..Self::default() };
-        for part in parts(inner)? {
+        for part in parts {
             match key_and_value(part) {
                 None => written.unnamed.push(part.to_string()),
                 Some((key, value)) => written.named.push((key.to_string(), value.to_string())),
             }
         }
-        Ok(written)
+        written
     }
 }
 
@@ -78,7 +83,7 @@ pub(crate) fn parts(text: &str) -> Result<Vec<&str>, String> {
 }
 
 /// Splits `key=value`, if a part is that and no comparison.
-fn key_and_value(part: &str) -> Option<(&str, &str)> {
+pub(crate) fn key_and_value(part: &str) -> Option<(&str, &str)> {
     let (key, value) = part.split_once('=')?;
     let plain = |c: char| c.is_alphanumeric() || "_- .#%/:".contains(c);
     let fits = !key.trim().is_empty() && key.chars().all(plain) && !value.starts_with('=');

@@ -27,8 +27,31 @@ pub(crate) const HELD_BY: &[HeldBy] = &[
             "softmax",
             "log_softmax",
             "custom",
+            "pbld",
+            "pl",
+            "plr",
+            "parametric",
         ],
         tests: &["layers::forward_and_gradients", "layers::trajectories", "gradients::layers"],
+    },
+    HeldBy {
+        kind: "Layers",
+        names: &["ple"],
+        tests: &[
+            "tabm::a_run_is_the_authors",
+            "tabm::bins_are_quantiles_of_the_training_rows",
+            "gradients::layers",
+            "state_dict::its_weights_give_its_outputs",
+        ],
+    },
+    HeldBy {
+        kind: "Layers",
+        names: &["batch_ensemble"],
+        tests: &[
+            "tabm::a_run_is_the_authors",
+            "tabm::the_prediction_is_that_of_the_members_as_networks",
+            "gradients::layers",
+        ],
     },
     HeldBy {
         kind: "Layers",
@@ -177,6 +200,7 @@ pub(crate) const HELD_BY: &[HeldBy] = &[
             "lecun-normal",
             "constant",
             "ntk",
+            "unit-variance",
         ],
         tests: &["model::init::tests::moments_and_bounds_are_those_stated"],
     },
@@ -241,6 +265,30 @@ pub(crate) const HELD_BY: &[HeldBy] = &[
         tests: &[
             "metrics::figures_are_scikit_learns",
             "metrics::whole_weights_are_as_good_as_repeated_rows",
+        ],
+    },
+    HeldBy {
+        kind: "Recipes",
+        names: &["auto"],
+        tests: &[
+            "cli::settings::recipes::tests::auto_takes_a_recipe_by_the_number_of_rows",
+            "cli::settings::recipes::tests::auto_is_the_default_unless_a_person_decides",
+        ],
+    },
+    HeldBy {
+        kind: "Recipes",
+        names: &["tabm"],
+        tests: &[
+            "tabm::a_run_is_the_authors",
+            "recipes::tabm_takes_batches_by_the_number_of_rows_and_stops",
+        ],
+    },
+    HeldBy {
+        kind: "Recipes",
+        names: &["plain", "realmlp"],
+        tests: &[
+            "cli::settings::recipes::tests::recipes_are_files_of_settings_that_can_be_read",
+            "recipes::a_recipe_trains_and_repeats_from_its_settings",
         ],
     },
     HeldBy {

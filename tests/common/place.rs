@@ -40,7 +40,7 @@ impl Place {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wgrad"));
         command.args(args.split(' ')).current_dir(self.0.path()).stdin(Stdio::null());
         // These need no device, or have that of a run.
-        if !["export", "inspect", "info", "plot", "report", "resume"]
+        if !["calibrate", "export", "inspect", "info", "plot", "report", "resume", "sweep --merge"]
             .iter()
             .any(|verb| args.starts_with(verb))
         {

@@ -63,14 +63,19 @@ fn trained(model: Sequential, targets: Targets, loss: Loss) -> TrainedModel {
     TrainedModel { model, params, preparation, criterion: loss.into() }
 }
 
+/// Returns a network with this number of outputs; an ensemble that shares weights has them already.
+fn closed(model: Sequential, outputs: usize) -> Sequential {
+    if model.batch_ensemble().is_some() { model } else { model.dense(outputs) }
+}
+
 fn classes(model: Sequential) -> TrainedModel {
     let y = (0..ROWS as u32).map(|row| row % 3).collect();
-    trained(model.dense(3), Targets::Classes(y), Loss::CROSS_ENTROPY)
+    trained(closed(model, 3), Targets::Classes(y), Loss::CROSS_ENTROPY)
 }
 
 fn numbers(model: Sequential) -> TrainedModel {
     let y = (0..ROWS).map(|row| 1000.0 + 40.0 * (row as f64).sin()).collect();
-    trained(model.dense(1), Targets::Numbers(y), Loss::Mse)
+    trained(closed(model, 1), Targets::Numbers(y), Loss::Mse)
 }
 
 /// Returns the output of tract for an exported file and its first `rows` rows.
@@ -135,7 +140,12 @@ fn every_layer_is_exported() {
         "branches((dense(1)), (dense(2)), (dense(3)), (dense(4)), (dense(1)), (dense(2)), (dense(3)))",
         "embedding(4=5x3), dense(8), geglu(6), swiglu(5), glu(4)",
         "dense(8), softmax, dense(8), glu, fourier(2, sigma=0.3, learned=true)",
+        "pbld(frequencies=4), scale(bias=false), dense(8, ntk=true), parametric(selu)",
+        "pl(frequencies=3, columns=0 2-3), plr(outputs=2, columns=1-4), dense(6), parametric(mish)",
         "dense(6), custom(x + sin(x1 * x) * x2, 1, 0.5), custom(if(x < 0, 0.1 * x, log1p(x) + expm1(-x)))",
+        "batch_ensemble(4, dense(8), relu, dropout(0.1), residual(dense(8), tanh), batch_norm, dense(OUT))",
+        "ple(bins=4, outputs=2, columns=0-2), dense(6), tanh",
+        "pbld(frequencies=4), batch_ensemble(5, mini=true, dense(8, ntk=true), silu, dense(OUT))",
     ];
     let texts = networks.join(", ");
     let known = Layer::VOCABULARY;
@@ -144,8 +154,9 @@ fn every_layer_is_exported() {
         assert!(texts.contains(layer.name), "{} is in no network", layer.name);
     }
     for network in networks {
-        check(network, &classes(network.parse().unwrap()));
-        check(network, &numbers(network.parse().unwrap()));
+        let with = |outputs: &str| network.replace("OUT", outputs).parse().unwrap();
+        check(network, &classes(with("3")));
+        check(network, &numbers(with("1")));
     }
 }
 
@@ -175,7 +186,13 @@ fn what_every_loss_makes_of_outputs_is_exported() {
                 (Targets::Columns(y, 2), 2)
             }
         };
-        check(entry.name, &trained(hidden.dense(loss.outputs_for(columns)), targets, loss));
+        let outputs = loss.outputs_for(columns);
+        if loss.member_outputs().is_ok() {
+            let shared = format!("batch_ensemble(4, dense(8), tanh, dense({outputs}))");
+            let shared = trained(shared.parse().unwrap(), targets.clone(), loss.clone());
+            check(&format!("{} of members", entry.name), &shared);
+        }
+        check(entry.name, &trained(hidden.dense(outputs), targets, loss));
     }
 }
 

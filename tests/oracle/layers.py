@@ -34,7 +34,9 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
-from modules import EPS32, Branches, Custom, Embedding, Fourier, Gated, NtkLinear, Ramp, Residual, Scale
+from modules import (
+    EPS32, Branches, Custom, Embedding, Fourier, Gated, NtkLinear, Numbers, Parametric, Ramp, Residual, Scale,
+)
 
 torch.manual_seed(7)
 torch.set_default_dtype(torch.float64)
@@ -74,6 +76,16 @@ def gentle():
     yield "fourier", "fourier(3, sigma=0.3)", Fourier(5, 3, 0.3), 5
     yield "fourier_learned", "fourier(3, sigma=0.3, learned=true)", Fourier(5, 3, 0.3, True), 5
     yield "custom", "custom(x + sin(x1 * x) * x2, 1, 1)", Custom(5), 5
+
+
+def of_numbers():
+    """Embeddings of numbers and their activations, after all others, whose random numbers stay as they were."""
+    yield "pbld", "pbld(frequencies=4, outputs=3, sigma=0.2)", Numbers("pbld", 5, 4, 3, 0.2), 5
+    yield "pbld_some", "pbld(frequencies=2, outputs=2, columns=0 3-4)", Numbers("pbld", 5, 2, 2, 0.1, [0, 3, 4]), 5
+    yield "pl", "pl(frequencies=3, outputs=2, columns=1-2)", Numbers("pl", 5, 3, 2, 0.1, [1, 2]), 5
+    yield "plr", "plr(frequencies=3, outputs=4, sigma=0.3)", Numbers("plr", 5, 3, 4, 0.3), 5
+    yield "parametric", "parametric(selu)", Parametric(F.selu, 5), 5
+    yield "parametric_mish", "parametric(mish)", Parametric(F.mish, 5), 5
 
 
 def rounded(module):
@@ -184,6 +196,21 @@ def trajectories():
     )
 
 
+def numbers_trajectory():
+    """A small RealMLP."""
+    yield (
+        "numbers",
+        "embedding(3=7x3, 1=4x2), pbld(frequencies=4, sigma=0.3, columns=5-7), scale(bias=false), dense(8, ntk=true), "
+        "parametric(selu), dense(6, ntk=true), parametric(mish), plr(frequencies=2, outputs=2, columns=0-5), dense(3)",
+        nn.Sequential(
+            Embedding([(3, 7, 3), (1, 4, 2)]), Numbers("pbld", 8, 4, 3, 0.3, [5, 6, 7]), Scale(17, bias=False),
+            NtkLinear(17, 8), Parametric(F.selu, 8), NtkLinear(8, 6), Parametric(F.mish, 6), Numbers("plr", 6, 2, 2, 0.1),
+            nn.Linear(12, 3),
+        ),
+        [(3, 7), (1, 4)], "cross-entropy", "adam", 0.01, 0.0,
+    )
+
+
 def run_trajectory(tensors, cases, name, text, model, ids, loss, optimizer, lr, momentum):
     rows, batch, steps = 29, 8, 30
     for key, value in model.state_dict().items():
@@ -236,6 +263,10 @@ def main():
     x[:, 3], x[:, 0] = torch.arange(ROWS) % 4, torch.arange(ROWS) % 2
     run_single(tensors, cases, "embedding", "embedding(3=4x2, 0=3x3), dense(3)", model, x)
     for trajectory in trajectories():
+        run_trajectory(tensors, cases, *trajectory)
+    for name, text, layer, columns in of_numbers():
+        layer_case(tensors, cases, name, text, layer, columns, torch.randn(ROWS, columns).float().double(), numbers)
+    for trajectory in numbers_trajectory():
         run_trajectory(tensors, cases, *trajectory)
     metadata = {"version": "1", "torch": torch.__version__, "cases": json.dumps(cases)}
     save_file(tensors, Path(__file__).parent / "layers.safetensors", metadata)

@@ -16,21 +16,32 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
-from modules import EPS32, Branches, Custom, Embedding, Fourier, Gated, NtkLinear, Ramp, Residual, Scale
+from modules import (
+    EPS32, BatchEnsemble, Branches, Custom, Embedding, Fourier, Gated, NtkLinear, Numbers, OwnDense, Parametric, Piecewise, Ramp,
+    Residual, Scale, SharedDense,
+)
 
 ROWS, STEPS, IDS = 40, 20, {3: 7, 1: 4}
 TEXT = (
-    "embedding(3=7x3, 1=4x2), dense(16, bias=false), batch_norm, relu, dropout(0.1), "
+    "embedding(3=7x3, 1=4x2), branches((pbld(frequencies=3, outputs=2)), (pl(frequencies=2, columns=5-8)), (plr(frequencies=2, columns=0)), (ple(bins=3, outputs=2, columns=5 7))), "
+    "parametric(selu), dense(16, bias=false), batch_norm, relu, dropout(0.1), "
     "branches((dense(8), prelu, residual(layer_norm, dense(6), gelu, dense(8))), (fourier(3, sigma=0.3), rms_norm), (identity)), "
     "scale, dense(10, ntk=true), tanh, swiglu(8), geglu(6), glu(4), custom(x + sin(x1 * x) * x2, 1, 1), "
-    "branches((softmax), (log_softmax), (fourier(2, sigma=0.2, learned=true), batch_norm(affine=false))), dense(3)"
+    "branches((softmax), (log_softmax), (fourier(2, sigma=0.2, learned=true), batch_norm(affine=false))), "
+    "batch_ensemble(4, dense(6), relu, dense(3))"
 )
 
 
 def network():
     return nn.Sequential(
         Embedding([(3, 7, 3), (1, 4, 2)]),
-        nn.Linear(9, 16, bias=False), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.1),
+        Branches([
+            nn.Sequential(Numbers("pbld", 9, 3, 2, 0.1)),
+            nn.Sequential(Numbers("pl", 9, 2, 4, 0.1, [5, 6, 7, 8])),
+            nn.Sequential(Numbers("plr", 9, 2, 4, 0.1, [0])),
+            nn.Sequential(Piecewise(9, 3, 2, [5, 7])),
+        ]),
+        Parametric(F.selu, 71), nn.Linear(71, 16, bias=False), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.1),
         Branches([
             nn.Sequential(
                 nn.Linear(16, 8), nn.PReLU(),
@@ -46,7 +57,7 @@ def network():
             nn.Sequential(nn.LogSoftmax(dim=1)),
             nn.Sequential(Fourier(4, 2, 0.2, True), nn.BatchNorm1d(4, affine=False)),
         ]),
-        nn.Linear(12, 3),
+        BatchEnsemble(4, SharedDense(4, 12, 6), nn.ReLU(), OwnDense(4, 6, 3)),
     )
 
 

@@ -68,6 +68,7 @@ fn trained(bytes: &mut Bytes<'_>) -> Option<TrainedModel> {
         target_std: numbers(count),
         double: vec![],
         curves: ScalingCurves::default(),
+        target_range: vec![],
         schema,
     };
     let outputs = loss.outputs_for(preparation.schema.outputs());

@@ -4,18 +4,22 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::run_files::{Rows, RunFiles, rows_for};
-use super::{ASKED_WORK, check_replaceable};
-use crate::cli::Exit;
+use super::fold_rows::{FoldRows, fold_rows};
+use super::run_files::{RunFiles, rows_for};
+use super::sweep_files::{SweepFiles, is_sweep};
+use super::{ASKED_WORK, PICTURE, check_replaceable};
 use crate::cli::args::PlotArgs;
-use crate::cli::open_run::open_run;
+use crate::cli::open_run::{REPORT, open_run};
 use crate::cli::output::{Output, failed};
+use crate::cli::tables::SomeRows;
+use crate::cli::wording::quoted;
+use crate::cli::{Exit, next};
 use crate::data::list;
 use crate::error::{Error, Result};
 use crate::files::write_file;
 use crate::picture::Picture;
 use crate::report::{
-    Console, JsonLines, column_pictures, history_pictures, network_picture, prediction_pictures,
+    Console, JsonLines, column_pictures, network_picture, prediction_pictures, scored_pictures,
 };
 use crate::train::Predictor;
 
@@ -34,6 +38,8 @@ const OF_COLUMNS: [&str; 3] = ["importance", "dependence", "embedding"];
 /// Pictures that need the run's history.
 const OF_HISTORY: [&str; 3] = ["loss", "learning-rate", "metrics"];
 const OTHERS: [&str; 2] = ["network", "class-figures"];
+/// The picture of a sweep.
+const OF_SWEEPS: [&str; 1] = ["trials"];
 
 #[derive(Serialize)]
 struct Plotted {
@@ -45,6 +51,9 @@ struct Plotted {
 
 pub(crate) fn plot(args: &PlotArgs) -> Result<Exit> {
     let wanted = wanted(args.what.as_deref())?;
+    if is_sweep(&args.run) {
+        return plot_sweep(args, &wanted);
+    }
     let format = args.format.read_for(args.table.as_deref())?;
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
     let trained = open_run(&args.run, None, &mut console)?;
@@ -52,21 +61,32 @@ pub(crate) fn plot(args: &PlotArgs) -> Result<Exit> {
     let predictor = Predictor::new(trained)?;
     let asks =
         |names: &[&str]| wanted.is_empty() || wanted.iter().any(|it| names.contains(&it.as_str()));
+    let asks_only =
+        |names: &[&str]| !wanted.is_empty() && wanted.iter().all(|it| names.contains(&it.as_str()));
     let mut pictures = Vec::new();
-    if let Some(history) = files.history.as_ref().filter(|_| asks(&OF_HISTORY)) {
-        pictures.extend(history_pictures(history, files.kept()));
+    if asks(&OF_HISTORY) {
+        pictures.extend(files.history_pictures());
     }
     let mut rows_told = None;
     if asks(&OF_PREDICTIONS) || asks(&OF_COLUMNS) || asks(&OTHERS[1..]) {
         let place = (args.run.as_path(), args.table.as_deref());
         let rows = rows_for(place, &format, &predictor, (&files, &mut console))?;
-        if let Some(Rows { rows, told }) = rows {
+        if let Some(SomeRows { rows, told, .. }) = rows {
             console.say("rows", &told);
             pictures.extend(prediction_pictures(&predictor, &rows)?);
             if asks(&OF_COLUMNS) {
                 let columns = column_pictures(&predictor, &rows, ASKED_WORK)?;
                 pictures.extend(columns.pictures);
                 columns.remarks.iter().for_each(|remark| console.line(remark));
+            }
+            rows_told = Some(told);
+        } else if let Some(FoldRows { rows, told }) =
+            fold_rows(&args.run, predictor.trained(), &files)?.filter(|_| !asks_only(&OF_COLUMNS))
+        {
+            console.say("rows", &told);
+            pictures.extend(scored_pictures(predictor.trained(), &rows));
+            if asks(&OF_COLUMNS) {
+                console.line("pictures of columns need rows that the networks were not trained on; give a TABLE");
             }
             rows_told = Some(told);
         } else if wanted.is_empty() {
@@ -80,11 +100,37 @@ pub(crate) fn plot(args: &PlotArgs) -> Result<Exit> {
     if asks(&OTHERS[..1]) {
         pictures.push(network_picture(predictor.trained())?);
     }
-    let pictures = chosen(pictures, &wanted)?;
-    let written = write(args, &pictures)?;
+    write_all(args, &chosen(pictures, &wanted)?, rows_told)?;
+    let report = args.run.join(REPORT);
+    if args.run.is_dir() && !report.exists() {
+        next::show(&mut console, &[format!("wgrad report {}", quoted(&args.run))]);
+    }
+    Ok(Exit::Done)
+}
+
+/// Draws the trials of a sweep.
+fn plot_sweep(args: &PlotArgs, wanted: &[String]) -> Result<Exit> {
+    if let Some(other) = wanted.iter().find(|it| !OF_SWEEPS.contains(&it.as_str())) {
+        let problem = format!(
+            "a sweep has no picture {}, it has: trials; give the folder of one of its trials as RUN",
+            list(&[other])
+        );
+        return Err(Error::setting("--what", problem));
+    }
+    if args.table.is_some() {
+        let problem = "a sweep's picture is of its trials; leave the table out, or give the folder of a trial as RUN";
+        return Err(Error::setting("TABLE", problem));
+    }
+    args.format.read_for(None)?;
+    write_all(args, &SweepFiles::read(&args.run)?.pictures(), None)
+}
+
+/// Writes pictures and tells their places.
+fn write_all(args: &PlotArgs, pictures: &[Picture], rows: Option<String>) -> Result<Exit> {
+    let written = write(args, pictures)?;
     let mut out = Output::new();
     if args.json {
-        let line = Plotted { event: "plotted", rows: rows_told, files: written };
+        let line = Plotted { event: "plotted", rows, files: written };
         JsonLines::new(&mut out).line(&line).map_err(failed)?;
     } else {
         written.iter().try_for_each(|file| out.line(file))?;
@@ -101,7 +147,9 @@ fn wanted(what: Option<&str>) -> Result<Vec<String>> {
         .map(|name| name.trim().to_string())
         .filter(|name| !name.is_empty())
         .collect();
-    let known = || OF_HISTORY.iter().chain(&OF_PREDICTIONS).chain(&OF_COLUMNS).chain(&OTHERS);
+    let known = || {
+        OF_HISTORY.iter().chain(&OF_PREDICTIONS).chain(&OF_COLUMNS).chain(&OTHERS).chain(&OF_SWEEPS)
+    };
     match names.iter().find(|name| !known().any(|it| it == name)) {
         Some(unknown) => {
             let all: Vec<&str> = known().copied().collect();
@@ -126,6 +174,8 @@ fn chosen(pictures: Vec<Picture>, wanted: &[String]) -> Result<Vec<Picture>> {
             rest.is_some_and(|rest| rest.is_empty() || rest[1..].parse::<u32>().is_ok())
         })
     };
+    // Of several networks the losses of training and validation have a picture each.
+    let known = |name: &str| if name == "valid-loss" { Some("loss") } else { known(name) };
     let is_wanted =
         |it: &Picture| wanted.iter().any(|name| name == known(it.name()).unwrap_or("metrics"));
     let there: Vec<&str> =
@@ -152,7 +202,7 @@ fn write(args: &PlotArgs, pictures: &[Picture]) -> Result<Vec<String>> {
     };
     let places: Vec<PathBuf> =
         pictures.iter().map(|it| folder.join(format!("{}.svg", it.name()))).collect();
-    places.iter().try_for_each(|place| check_replaceable(place, "class=\"wgrad\"", "--out"))?;
+    places.iter().try_for_each(|place| check_replaceable(place, PICTURE, "--out"))?;
     std::fs::create_dir_all(&folder).map_err(|source| Error::file("create", &folder, source))?;
     for (place, picture) in places.iter().zip(pictures) {
         write_file(place, picture.svg().as_bytes())?;

@@ -4,23 +4,25 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::fold_rows::{FoldRows, fold_rows};
 use super::run_files::{RunFiles, rows_for};
+use super::sweep_files::{SweepFiles, is_sweep};
 use super::{ASKED_WORK, TRAINING_WORK, check_replaceable};
-use crate::cli::Exit;
 use crate::cli::args::{EvaluateArgs, ReportArgs};
+use crate::cli::next::after_run;
 use crate::cli::open_run::{REPORT, open_run};
 use crate::cli::output::{Output, failed};
-use crate::cli::tables;
-use crate::cli::tables::TableInput;
-use crate::cli::wording::quoted;
+use crate::cli::tables::{TableInput, told_training_rows};
+use crate::cli::wording::{quoted, with_options};
+use crate::cli::{Exit, next, tables};
 use crate::data::LabelledRows;
 use crate::error::{Error, Result};
 use crate::files::write_file;
 use crate::report::{
     Console, JsonLines, NextCommand, RunReport, column_pictures, column_summaries,
-    history_pictures, prediction_pictures,
+    prediction_pictures, scored_pictures,
 };
-use crate::train::{Evaluation, Predictor, StreamingEvaluator, TrainedModel};
+use crate::train::{Ensemble, Evaluation, Predictor, StreamingEvaluator};
 
 /// A mark of a page of this program's making.
 const MARK: &str = "name=\"generator\" content=\"wgrad";
@@ -33,9 +35,14 @@ struct Reported {
 }
 
 pub(crate) fn report(args: &ReportArgs) -> Result<Exit> {
+    if is_sweep(&args.run) {
+        return report_sweep(args);
+    }
     let out = match &args.out {
         Some(out) => out.clone(),
         None if args.run.is_dir() => args.run.join(REPORT),
+        // It says itself that there is no such run.
+        None if !args.run.exists() => args.run.join(REPORT),
         None => {
             let problem = "a model file has no folder for a report; name a file";
             return Err(Error::setting("--out", problem));
@@ -57,18 +64,22 @@ pub(crate) fn report(args: &ReportArgs) -> Result<Exit> {
         }
         _ => None,
     };
+    let folds = match &rows {
+        None => fold_rows(&args.run, predictor.trained(), &files)?,
+        Some(_) => None,
+    };
     let mut remarks = Vec::new();
-    match &rows {
-        Some(rows) => {
-            remarks.push(format!("pictures of predictions and columns show {}", rows.told))
+    match (&rows, &folds) {
+        (Some(rows), _) => {
+            remarks.push(format!("pictures of predictions and columns show {}", rows.told));
+            remarks.extend(rows.seen.clone());
         }
-        None => {
-            let lacks = "the run has no validation rows, so that there are no pictures of predictions; give a TABLE";
-            console.warn(lacks);
-            remarks.push(
-                "the run has no validation rows, so that there are no pictures of predictions"
-                    .to_string(),
-            );
+        (None, Some(folds)) => remarks.extend(fold_remarks(folds)),
+        (None, None) => {
+            let lacks =
+                "the run has no validation rows, so that there are no pictures of predictions";
+            console.warn(&format!("{lacks}; give a TABLE"));
+            remarks.push(lacks.to_string());
         }
     }
     remarks.push(
@@ -77,14 +88,34 @@ pub(crate) fn report(args: &ReportArgs) -> Result<Exit> {
     let parts = Parts {
         run: &args.run,
         rows: rows.as_ref().map(|it| (&it.rows, it.told.as_str())),
+        folds,
         columns: None,
         remarks,
     };
     let html = page(&predictor, files, parts, (evaluation, vec![]), ASKED_WORK)?;
-    write_file(&out, html.as_bytes())?;
+    write_page(&out, &html, args.json)?;
+    next::show(&mut console, &[format!("wgrad plot {}", quoted(&args.run))]);
+    Ok(Exit::Done)
+}
+
+/// Writes the report of a sweep.
+fn report_sweep(args: &ReportArgs) -> Result<Exit> {
+    if args.table.is_some() {
+        let problem = "a sweep's report is of its trials; leave the table out, or give the folder of a trial as RUN";
+        return Err(Error::setting("TABLE", problem));
+    }
+    args.format.read_for(None)?;
+    let out = args.out.clone().unwrap_or_else(|| args.run.join(REPORT));
+    check_replaceable(&out, MARK, "--out")?;
+    write_page(&out, &SweepFiles::read(&args.run)?.page(Vec::new()), args.json)
+}
+
+/// Writes a page and tells its place.
+fn write_page(out: &Path, html: &str, json: bool) -> Result<Exit> {
+    write_file(out, html.as_bytes())?;
     let mut output = Output::new();
     let file = out.display().to_string();
-    if args.json {
+    if json {
         let line = Reported { event: "reported", file, bytes: html.len() };
         JsonLines::new(&mut output).line(&line).map_err(failed)?;
     } else {
@@ -94,11 +125,22 @@ pub(crate) fn report(args: &ReportArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// Says which rows the pictures of a cross-validation show.
+fn fold_remarks(folds: &FoldRows) -> [String; 2] {
+    [
+        format!("pictures of predictions show {}", folds.told),
+        "the importance of columns needs rows that the networks were not trained on: `wgrad plot RUN TABLE --what importance` draws it"
+            .to_string(),
+    ]
+}
+
 /// Rows that a report shows, and remarks on them.
 struct Parts<'a> {
     run: &'a Path,
     /// Rows for pictures of predictions and columns, and which they are.
     rows: Option<(&'a LabelledRows, &'a str)>,
+    /// Predictions of a cross-validation, where there are no such rows.
+    folds: Option<FoldRows>,
     /// Rows for the summary of columns, if these are others.
     columns: Option<(&'a LabelledRows, &'a str)>,
     remarks: Vec<String>,
@@ -113,8 +155,9 @@ fn page(
 ) -> Result<String> {
     let trained = predictor.trained();
     let (mut pictures, mut remarks) = (Vec::new(), parts.remarks);
-    if let Some(history) = &files.history {
-        pictures.extend(history_pictures(history, files.kept()));
+    pictures.extend(files.history_pictures());
+    if let Some(folds) = &parts.folds {
+        pictures.extend(scored_pictures(trained, &folds.rows));
     }
     if let Some((rows, _)) = parts.rows {
         pictures.extend(prediction_pictures(predictor, rows)?);
@@ -128,7 +171,9 @@ fn page(
     let page = RunReport {
         table: files.table(),
         trained,
+        members: predictor.ensemble().members().len(),
         evaluation,
+        networks: files.networks,
         pictures,
         remarks,
         columns: columns.unwrap_or_default(),
@@ -143,24 +188,16 @@ fn page(
 }
 
 fn next_commands(run: &Path) -> Vec<NextCommand> {
-    let run = quoted(run);
     let command = |purpose: &str, command: String| NextCommand { purpose: purpose.into(), command };
-    vec![
-        command(
-            "Predict the rows of another table",
-            format!("wgrad predict {run} TABLE --out predicted.csv"),
-        ),
-        command(
-            "Figures on other rows that have the target",
-            format!("wgrad evaluate {run} TABLE"),
-        ),
-        command(
-            "Go on after a stop, or train longer",
-            format!("wgrad resume {run} --epochs COUNT"),
-        ),
-        command("The network for other programs", format!("wgrad export {run} --onnx model.onnx")),
-        command("These pictures as files", format!("wgrad plot {run}")),
-    ]
+    let mut commands: Vec<NextCommand> =
+        after_run(run).into_iter().map(|it| command(it.purpose, it.command)).collect();
+    let run = quoted(run);
+    commands.push(command(
+        "Go on after a stop, or train longer",
+        format!("wgrad resume {run} --epochs COUNT"),
+    ));
+    commands.push(command("These pictures as files", format!("wgrad plot {run}")));
+    commands
 }
 
 /// Rows of a run that has just ended.
@@ -178,25 +215,43 @@ pub(crate) struct TrainingRows<'a> {
 /// If a picture cannot be computed, or the file cannot be written.
 pub(crate) fn training_report(
     run: &Path,
-    trained: TrainedModel,
+    network: impl Into<Ensemble>,
     rows: &TrainingRows<'_>,
     warnings: Vec<String>,
 ) -> Result<PathBuf> {
-    let predictor = Predictor::new(trained)?;
+    let (predictor, files) = (Predictor::new(network)?, RunFiles::read(run)?);
+    let folds = match &rows.valid {
+        None => fold_rows(run, predictor.trained(), &files)?,
+        Some(_) => None,
+    };
     let mut remarks = Vec::new();
-    match &rows.valid {
-        Some((_, told)) => remarks
+    match (&rows.valid, &folds) {
+        (Some((_, told)), _) => remarks
             .push(format!("pictures of predictions and of the importance of columns show {told}")),
-        None => remarks.push(
+        (None, Some(folds)) => remarks.extend(fold_remarks(folds)),
+        (None, None) => remarks.push(
             "no rows were held out, so that there are no pictures of predictions".to_string(),
         ),
     }
     let valid = rows.valid.as_ref().map(|(rows, told)| (rows, told.as_str()));
-    let parts = Parts { run, rows: valid, columns: rows.train, remarks };
-    let html = page(&predictor, RunFiles::read(run)?, parts, (None, warnings), TRAINING_WORK)?;
+    let parts = Parts { run, rows: valid, folds, columns: rows.train, remarks };
+    let html = page(&predictor, files, parts, (None, worded(&warnings)), TRAINING_WORK)?;
     let path = run.join(REPORT);
     write_file(&path, html.as_bytes())?;
     Ok(path)
+}
+
+/// Writes the report of a sweep that has just ended into its folder.
+///
+/// # Errors
+/// If the sweep's files cannot be read, or the report cannot be written.
+pub(crate) fn sweep_report(sweep: &Path, warnings: Vec<String>) -> Result<()> {
+    write_file(sweep.join(REPORT), SweepFiles::read(sweep)?.page(worded(&warnings)).as_bytes())
+}
+
+/// Returns warnings with options in them, as the console tells them.
+fn worded(warnings: &[String]) -> Vec<String> {
+    warnings.iter().map(|text| with_options(text)).collect()
 }
 
 /// `wgrad evaluate`, with `--report` a page besides.
@@ -217,8 +272,10 @@ fn evaluation_report(
     let Some(out) = &args.report else { return Ok(()) };
     let table = TableInput::of(&args.table).name();
     let told = format!("{told} of {table}");
-    let remarks = vec![format!("pictures of predictions and columns show {told}")];
-    let parts = Parts { run: &args.run, rows: Some((rows, &told)), columns: None, remarks };
+    let mut remarks = vec![format!("pictures of predictions and columns show {told}")];
+    remarks.extend(told_training_rows(&args.run, rows));
+    let rows = Some((rows, told.as_str()));
+    let parts = Parts { run: &args.run, rows, folds: None, columns: None, remarks };
     let evaluation = Some((table, evaluation.clone()));
     let files = RunFiles::read(&args.run)?;
     let html = page(predictor, files, parts, (evaluation, vec![]), ASKED_WORK)?;

@@ -5,10 +5,14 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::cli::open_run::{CONFIG, HISTORY, VALIDATION, figures_of, text_of};
-use crate::cli::tables::{OddRows, ROWS, RowSampler, TableInput, at_row, check_finite};
-use crate::data::{DecimalMark, LabelledRows, TableFormat};
+use crate::cli::tables::{SomeRows, TableInput, some_rows, told_training_rows, validation_rows};
+use crate::data::TableFormat;
 use crate::error::{Error, Result};
-use crate::report::{Console, HistoryTable};
+use crate::picture::Picture;
+use crate::report::{
+    Console, HistoryTable, NetworkFigures, NetworkHistory, history_pictures,
+    network_history_pictures,
+};
 use crate::train::{Metric, Predictor};
 
 /// Relative difference of losses that other instructions and devices make.
@@ -17,7 +21,12 @@ const ROUNDING: f64 = 1e-3;
 /// A run's files besides its model.
 #[derive(Debug, Default)]
 pub(super) struct RunFiles {
+    /// Figures by epoch of a run of one network.
     pub(super) history: Option<HistoryTable>,
+    /// Histories of the networks of a run of several.
+    pub(super) histories: Vec<NetworkHistory>,
+    /// Figures of these networks.
+    pub(super) networks: Vec<NetworkFigures>,
     /// Content of `metrics.json`.
     pub(super) outcome: Option<Value>,
     /// Text of `config.toml`.
@@ -30,12 +39,48 @@ impl RunFiles {
     /// # Errors
     /// If a file is there and cannot be read.
     pub(super) fn read(run: &Path) -> Result<Self> {
-        let history = Some(run.join(HISTORY)).filter(|path| run.is_dir() && path.exists());
-        Ok(Self {
-            history: history.map(HistoryTable::read).transpose()?,
+        let mut files = Self {
             outcome: figures_of(run)?.map(Value::Object),
             settings: text_of(run, CONFIG)?,
-        })
+            ..Self::default()
+        };
+        let Some(path) = Some(run.join(HISTORY)).filter(|path| run.is_dir() && path.exists())
+        else {
+            return Ok(files);
+        };
+        match HistoryTable::read_networks(&path)? {
+            None => files.history = Some(HistoryTable::read(&path)?),
+            Some((word, histories)) => files.read_networks(run, &word, histories)?,
+        }
+        Ok(files)
+    }
+
+    /// Reads the figures of the networks of a run of several, whose folders are `members/3` for the word `member`.
+    fn read_networks(
+        &mut self,
+        run: &Path,
+        word: &str,
+        histories: Vec<HistoryTable>,
+    ) -> Result<()> {
+        for (number, history) in histories.into_iter().enumerate() {
+            let folder = run.join(format!("{word}s")).join(number.to_string());
+            let (figures, name) =
+                (figures_of(&folder)?.unwrap_or_default(), format!("{word} {number}"));
+            let kept = figures.get("epoch").and_then(Value::as_u64);
+            let kept = kept.and_then(|epoch| u32::try_from(epoch).ok());
+            self.histories.push(NetworkHistory { name: name.clone(), history, kept });
+            self.networks.push(NetworkFigures { name, figures });
+        }
+        Ok(())
+    }
+
+    /// Draws losses, metrics and learning rate by epoch.
+    pub(super) fn history_pictures(&self) -> Vec<Picture> {
+        match &self.history {
+            Some(history) => history_pictures(history, self.kept()),
+            None if self.histories.is_empty() => Vec::new(),
+            None => network_history_pictures(&self.histories),
+        }
     }
 
     /// The epoch whose weights are kept.
@@ -51,13 +96,8 @@ impl RunFiles {
     }
 }
 
-/// Rows with targets for pictures, and which they are.
-pub(super) struct Rows {
-    pub(super) rows: LabelledRows,
-    pub(super) told: String,
-}
-
-/// Reads the table given, or else the run's validation rows; `None` if a run has none of these.
+/// Reads the table given, or else the run's validation rows; `None` if a run has none of these. Warns of rows of a table that the run
+/// was trained on.
 ///
 /// # Errors
 /// If a table cannot be read or predicted, or the validation rows are not those that the run's figures are of.
@@ -66,63 +106,34 @@ pub(super) fn rows_for(
     format: &TableFormat,
     predictor: &Predictor,
     (files, console): (&RunFiles, &mut Console),
-) -> Result<Option<Rows>> {
+) -> Result<Option<SomeRows>> {
     if let Some(table) = table {
-        let rows = read(TableInput::of(table), format, predictor, console, "row")?;
-        return Ok(rows.map(|rows| Rows {
-            told: format!("{} of {}", rows.told, TableInput::of(table).name()),
-            ..rows
+        let rows = some_rows(TableInput::of(table), format, predictor, (console, "row"))?;
+        return Ok(rows.map(|rows| {
+            let seen = told_training_rows(run, &rows.rows);
+            seen.iter().for_each(|text| console.warn(text));
+            let told = format!("{} of {}", rows.told, TableInput::of(table).name());
+            SomeRows { told, seen, ..rows }
         }));
     }
     let path = run.join(VALIDATION);
     if !run.is_dir() || !path.exists() {
         return Ok(None);
     }
-    // The file is written in one form, whatever the training table's is.
-    let format = TableFormat {
-        delimiter: Some(','),
-        decimal: Some(DecimalMark::Point),
-        header: Some(true),
-        ..TableFormat::default()
-    };
-    let rows = read(TableInput::of(&path), &format, predictor, console, "validation row")?;
+    let rows = validation_rows(run, predictor, "give a TABLE", console)?;
     if let Some(rows) = &rows {
         check_same(&path, rows, predictor, files)?;
     }
     Ok(rows)
 }
 
-fn read(
-    input: TableInput<'_>,
-    format: &TableFormat,
-    predictor: &Predictor,
-    console: &mut Console,
-    what: &str,
-) -> Result<Option<Rows>> {
-    let trained = predictor.trained();
-    let (name, mut odd) = (input.name(), OddRows::default());
-    let mut reader = input.parts(&trained.preparation.schema, format)?;
-    let mut sampler = RowSampler::default();
-    while let Some(mut part) = reader.next_part(ROWS)? {
-        let cells = (part.odd.as_slice(), part.lines.as_slice());
-        let skipped = odd.mend(trained, &mut part.x, cells, &name)?;
-        if !skipped.is_empty() {
-            part = part.without(&skipped);
-        }
-        trained.check_rows((&part.x).into(), |row, problem| {
-            at_row(&name, &part.lines, row, problem)
-        })?;
-        sampler.take(&part);
-    }
-    odd.tell(trained, "they are left out", console);
-    let Some((rows, told)) = sampler.finish(what) else { return Ok(None) };
-    let predictions = predictor.predict(&rows.x)?;
-    check_finite((&rows.x, &rows.lines), &predictions, &trained.preparation, &name)?;
-    Ok(Some(Rows { rows, told }))
+/// Returns true if a figure is that of the run but for rounding. One that is no number is not.
+pub(super) fn same_figure(got: f64, want: f64) -> bool {
+    (got - want).abs() <= ROUNDING * want.abs().max(1e-6)
 }
 
 /// Checks that the validation rows give the loss that the run had on them.
-fn check_same(path: &Path, rows: &Rows, predictor: &Predictor, files: &RunFiles) -> Result<()> {
+fn check_same(path: &Path, rows: &SomeRows, predictor: &Predictor, files: &RunFiles) -> Result<()> {
     let outcome = files.outcome.as_ref();
     let figure = |name: &str| outcome.and_then(|it| it.get(name)).and_then(Value::as_f64);
     let (Some(want), false) = (figure("valid_loss"), rows.told.contains(" of ")) else {
@@ -131,12 +142,12 @@ fn check_same(path: &Path, rows: &Rows, predictor: &Predictor, files: &RunFiles)
     let mut evaluator = crate::train::StreamingEvaluator::new(predictor.trained());
     predictor.evaluate_chunk(&rows.rows, &mut evaluator)?;
     let got = evaluator.finish()?.metrics.value(Metric::Loss).unwrap_or(f64::NAN);
-    if (got - want).abs() <= ROUNDING * want.abs().max(1e-6) {
+    if same_figure(got, want) {
         return Ok(());
     }
     let problem = format!(
-        "the loss on these rows is {got}, and that of the run's validation rows was {want}: the file or the model was changed; give \
-         a TABLE"
+        "the loss on these rows is {got}, and that of the run's validation rows was {want}: the file or the model was changed; give a \
+         TABLE"
     );
     Err(Error::table(path.display().to_string(), problem))
 }

@@ -6,18 +6,22 @@
 use serde::Serialize;
 
 use super::members::report_warnings;
-use super::train::Verbosity;
+use super::verbosity::Verbosity;
 use crate::cli::Exit;
 use crate::cli::args::FindLrArgs;
 use crate::cli::output::{Output, failed};
+#[cfg(feature = "pictures")]
+use crate::cli::pictures::{check_picture, write_rates};
 use crate::cli::settings::{RunConfig, run_config};
 use crate::cli::tables::with_bar;
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::model::Sequential;
-use crate::report::{Console, JsonLines, pluralize};
+use crate::report::{Console, JsonLines, count, pluralize};
 use crate::shape::{number, short};
-use crate::train::{DeviceKind, Member, OnNonFinite, ScheduleKind, TrainOptions, train_members};
+use crate::train::{
+    DeviceKind, Member, OnNonFinite, ScheduleKind, TrainOptions, Warning, train_members,
+};
 
 /// Share of a trial's last steps over which its loss is the mean.
 const LAST: f64 = 0.2;
@@ -25,6 +29,25 @@ const LAST: f64 = 0.2;
 const BELOW_BEST: f64 = 3.0;
 /// Least share of the first loss by which a rate has to lower it.
 const LEARNS: f64 = 0.02;
+
+/// Options of a training that a trial does without: its rate is constant, it ends after `--steps` steps, and nothing of it is kept.
+const OF_WHOLE_RUNS: [&str; 15] = [
+    "schedule",
+    "warmup",
+    "schedule-epochs",
+    "epochs",
+    "stop-patience",
+    "stop-metric",
+    "stop-delta",
+    "keep",
+    "keep-later",
+    "clamp",
+    "metrics",
+    "on-nonfinite",
+    "checkpoint-every",
+    "checkpoint-minutes",
+    "keep-checkpoints",
+];
 
 /// Learning rates that are tried.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -164,7 +187,8 @@ pub(crate) fn found(tried: &[TriedRate], steps: usize) -> Result<FoundRate> {
     };
     if best.1 > first.1 - LEARNS * first.1.abs() {
         let problem = format!(
-            "no rate lowered the loss in {steps} steps: from {} to {} at best; try more --steps, other columns or another range",
+            "no rate lowered the loss in {} steps: from {} to {} at best; try more --steps, other columns or another range",
+            count(steps as u64),
             number(first.1),
             number(best.1)
         );
@@ -174,9 +198,10 @@ pub(crate) fn found(tried: &[TriedRate], steps: usize) -> Result<FoundRate> {
     let at_end = Some(best.0) == tried.first().map(|it| it.lr)
         || Some(best.0) == tried.last().map(|it| it.lr);
     let reason = format!(
-        "a third of {}, which came to the least loss in {steps} steps, {} from {}; over many steps the best rate is lower than over \
+        "a third of {}, which came to the least loss in {} steps, {} from {}; over many steps the best rate is lower than over \
          few",
         short(best.0),
+        count(steps as u64),
         number(best.1),
         number(first.1)
     );
@@ -194,9 +219,16 @@ pub(crate) fn auto_rate(
 }
 
 pub(crate) fn find_lr(args: &FindLrArgs) -> Result<Exit> {
-    let config: RunConfig = run_config(&args.settings.0)?;
+    // A run with a given rate has the other settings of plain, unless a recipe is named: so has the search for it.
+    let given = args.settings.0.clone();
+    let named = given.text("recipe").is_some() || given.file().is_some();
+    let config: RunConfig = run_config(&if named { given } else { given.with("recipe", "plain") })?;
     let range = RateRange { from: args.from, to: args.to, count: args.rates, steps: args.steps };
     range.check()?;
+    #[cfg(feature = "pictures")]
+    if let Some(path) = &args.picture {
+        check_picture(path)?;
+    }
     let origin = config.origin(true)?;
     let table =
         with_bar(args.quiet, &config.table, |progress| config.data(origin.as_ref(), progress))?;
@@ -208,10 +240,28 @@ pub(crate) fn find_lr(args: &FindLrArgs) -> Result<Exit> {
     }
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
     table.format.iter().for_each(|text| console.say("table", text));
-    let talk = Verbosity { json: args.json, quiet: args.quiet };
-    report_warnings(&mut console, talk, table.notes.clone())?;
+    let talk = Verbosity::of_find_lr(args);
+    let mut warnings = table.notes.clone();
+    let unused = config.typed(&OF_WHOLE_RUNS);
+    if !unused.is_empty() {
+        let verb = if unused.len() == 1 { "changes" } else { "change" };
+        let (names, steps) = (unused.join(", "), range.steps);
+        let problem = format!(
+            "{names} {verb} nothing: each rate stays as it is for {} steps (--steps)",
+            count(steps as u64)
+        );
+        warnings.push(Warning::Noted { problem });
+    }
+    report_warnings(&mut console, talk, warnings)?;
     let rates = pluralize(range.count as u64, "rate");
-    console.say("rates", &format!("{rates}, {} of {} rows each", range.steps, options.batch_size));
+    console.say(
+        "rates",
+        &format!(
+            "{rates}, {} of {} each",
+            pluralize(range.steps as u64, "step"),
+            pluralize(options.batch_size as u64, "row")
+        ),
+    );
     let tried = try_rates((&model, data), &options, &config.device, range);
     let tried = tried.map_err(|error| config.locate(error))?;
     let found = found(&tried, range.steps);
@@ -225,6 +275,12 @@ pub(crate) fn find_lr(args: &FindLrArgs) -> Result<Exit> {
                 out.line(&format!("{:>10}  {loss:>12}", short(rate.lr)))?;
             }
         }
+    }
+    #[cfg(feature = "pictures")]
+    if let Some(path) = &args.picture {
+        let rates: Vec<(f64, f64)> =
+            tried.iter().map(|it| (it.lr, it.loss.unwrap_or(f64::NAN))).collect();
+        write_rates(path, &rates, found.as_ref().ok().map(|found| found.lr))?;
     }
     let found = found?;
     if found.at_end {

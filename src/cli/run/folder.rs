@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::checkpoint_files::{FRESH, all_checkpoint_files, checkpoint_files};
 use crate::cli::open_run::{CONFIG, HISTORY, METRICS, REPORT, TRAINING_ROWS, VALIDATION};
+use crate::cli::wording::quoted;
 use crate::error::{Error, Result};
 use crate::export::MODEL_FILE;
 use crate::files::{is_at, write_file};
@@ -97,8 +98,9 @@ impl RunFolder {
         };
         if entries.next().is_some() && !force {
             let problem = format!(
-                "{} is there and not empty; choose another, or replace the run in it with --force",
-                path.display()
+                "{} is there and not empty; give a new name with --out {}, or replace the run in it with --force",
+                path.display(),
+                quoted(&free_name(path))
             );
             return Err(Error::setting("--out", problem));
         }
@@ -328,12 +330,17 @@ impl RunFolder {
 
     /// A name like this one's that is free: `runs/a-2`.
     pub(crate) fn next(&self) -> PathBuf {
-        let name = self.path.file_name().unwrap_or("run".as_ref()).to_string_lossy();
-        (2_u32..)
-            .map(|n| self.path.with_file_name(format!("{name}-{n}")))
-            .find(|path| !path.exists())
-            .unwrap_or_default()
+        free_name(&self.path)
     }
+}
+
+/// Returns a name like a folder's that is free: `runs/a-2`.
+fn free_name(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or("run".as_ref()).to_string_lossy();
+    (2_u32..)
+        .map(|n| path.with_file_name(format!("{name}-{n}")))
+        .find(|path| !path.exists())
+        .unwrap_or_default()
 }
 
 /// Takes away what was being written in a folder when the program was killed.

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+#[cfg(feature = "pictures")]
+use super::members::warn_unwritten;
 use super::members::{
     introduce, networks_text, open_folder, report_interrupted, report_warnings, with_advice,
     write_history, write_json,
@@ -16,18 +18,26 @@ use super::members::{
 use super::out_of_fold::OutOfFold;
 use super::parts::{PartsSettings, RunPart, TrainedPart, train_parts};
 use super::parts_report::PartPlace;
+use super::ready_run::found_rate;
 use super::summary::FigureTable;
-use super::train::{Verbosity, found_rate};
+use super::time_budget::{epochs_in_time, tell};
+use super::verbosity::Verbosity;
+use super::verdict::{JudgedFold, Verdict, mean_metrics};
 use crate::cli::interrupt::Interrupt;
+use crate::cli::next::show_after_run;
 use crate::cli::open_run::{METRICS, TRAINING_ROWS};
 use crate::cli::output::{Output, failed};
+#[cfg(feature = "pictures")]
+use crate::cli::pictures::{TrainingRows, training_report};
 use crate::cli::settings::{FoldedTable, RunConfig, check_precision, config_text};
+#[cfg(feature = "pictures")]
+use crate::cli::tables::sample_of;
 use crate::cli::tables::{RowDigest, with_bar};
 use crate::cli::{Exit, Failure};
 use crate::data::{Dataset, Folds, Schema, Split};
 use crate::error::{Error, Result};
 use crate::export::{MODEL_FILE, write_ensemble};
-use crate::report::{Console, Figures, JsonLines, count, pluralize};
+use crate::report::{Comparisons, Console, Figures, JsonLines, count, pluralize};
 use crate::train::{Ensemble, Member, Metrics, RunInfo, Trainer, Warning};
 
 /// Folder of the folds in a run folder.
@@ -57,6 +67,8 @@ struct FoldsOutcome<'a> {
     /// Seconds of training of all networks together.
     seconds: f64,
     device: &'a str,
+    /// Mean figures of simpler predictions, on the rows that each fold holds out.
+    baselines: &'a Comparisons,
     interrupted: bool,
 }
 
@@ -85,6 +97,8 @@ struct FoldsFinished<'a> {
 
 /// Everything that is known of a cross-validation before it trains.
 struct PreparedFolds {
+    /// The settings, with the epochs that the given time is enough for.
+    run: RunConfig,
     table: FoldedTable,
     parts: Vec<RunPart>,
     info: RunInfo,
@@ -101,11 +115,12 @@ pub(super) fn train_folds(
 ) -> Result<Exit, Failure> {
     let interrupt = Interrupt::listen(talk.quiet)?;
     let prepared = prepare(config, talk.quiet)?;
-    let PreparedFolds { table, parts, info, warnings, config: text } = &prepared;
+    let PreparedFolds { run: config, table, parts, info, warnings, config: text } = &prepared;
     interrupt.arm();
     let folder = open_folder(&config.out, text, begins)?;
-    let mut console = if talk.quiet { Console::quiet() } else { Console::stderr() };
+    let mut console = talk.console();
     table.format.iter().for_each(|text| console.say("table", text));
+    let mut told: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     let shown =
         introduce(&mut console, (info, &networks_text(parts.len())), talk, warnings.clone())?;
     console.say("folds", &folds_text(&table.folds));
@@ -118,10 +133,12 @@ pub(super) fn train_folds(
         talk,
     };
     let advised = |failure| with_advice(failure, &config.out);
-    let (mut console, stopped) = train_parts(parts, &settings, (console, shown))
+    let end = train_parts(parts, &settings, (console, shown))
         .and_then(|end| end.whole(parts, settings.word))
         .map_err(advised)?;
-    if stopped {
+    let mut console = end.console;
+    told.extend(end.warnings);
+    if end.stopped {
         report_interrupted(&mut console, &config.out);
         return Ok(Exit::Interrupted);
     }
@@ -140,11 +157,12 @@ pub(super) fn train_folds(
             );
             console.say("refit", &trained_on);
             let parts = [part];
-            let (console, stopped) = train_parts(&parts, &settings, (console, Default::default()))
+            let end = train_parts(&parts, &settings, (console, Default::default()))
                 .and_then(|end| end.whole(&parts, settings.word))
                 .map_err(advised)?;
-            let mut console = console;
-            if stopped {
+            let mut console = end.console;
+            told.extend(end.warnings);
+            if end.stopped {
                 report_interrupted(&mut console, &config.out);
                 return Ok(Exit::Interrupted);
             }
@@ -153,7 +171,7 @@ pub(super) fn train_folds(
             (Kept { ensemble: trained.into(), refit: Some(epochs), seconds }, console)
         }
     };
-    run.finish(folder.path(), &kept, talk, &mut console)?;
+    run.finish(folder.path(), &kept, (talk, told), &mut console)?;
     Ok(Exit::Done)
 }
 
@@ -183,6 +201,9 @@ fn prepare(config: &RunConfig, quiet: bool) -> Result<PreparedFolds> {
     }
     let located = |error| config.locate(error);
     let (mut parts, mut info, mut lr) = (Vec::new(), None, None);
+    let run = in_time(config, &table.splits, quiet)?;
+    let config = &run;
+    let logs = config.tensorboard_of(&config.out);
     for (number, split) in table.splits.iter().enumerate() {
         let folder = config.out.join(FOLDS).join(number.to_string());
         let own = config.of_fold(number as u32, folder.clone());
@@ -203,7 +224,8 @@ fn prepare(config: &RunConfig, quiet: bool) -> Result<PreparedFolds> {
         let text = config_text(&own, &options, info)?;
         let member = Member { model, data: split.clone(), options };
         let place = PartPlace(vec![("fold", number)]);
-        parts.push(RunPart { folder, config: text, member, weights: None, place });
+        let tensorboard = logs.as_ref().map(|logs| logs.join(place.folder()));
+        parts.push(RunPart { folder, config: text, member, weights: None, tensorboard, place });
     }
     let info = info.expect("there are at least two folds");
     if let Some(whole) = &table.whole {
@@ -224,7 +246,21 @@ fn prepare(config: &RunConfig, quiet: bool) -> Result<PreparedFolds> {
     warnings.extend(few_rows(&table));
     let options = parts[0].member.options.clone();
     let config = config_text(config, &options, &info)?;
-    Ok(PreparedFolds { table, parts, info, warnings, config })
+    Ok(PreparedFolds { run, table, parts, info, warnings, config })
+}
+
+/// Returns the settings with the epochs that the time of `--time-budget` is enough for.
+fn in_time(config: &RunConfig, splits: &[Split], quiet: bool) -> Result<RunConfig> {
+    let split = &splits[0];
+    let (model, options) = (config.model(split)?, config.options(&split.train, None));
+    let count = u32::try_from(splits.len()).unwrap_or(u32::MAX);
+    match epochs_in_time(config, (&model, split), &options, count)? {
+        None => Ok(config.clone()),
+        Some((epochs, text)) => {
+            tell(&text, quiet);
+            Ok(config.of_epochs(epochs))
+        }
+    }
 }
 
 /// Refuses folds whose networks cannot be one ensemble, since columns become other inputs in each.
@@ -297,7 +333,9 @@ impl TrainedFolds<'_> {
         let config = config_text(&own, &options, self.info)?;
         let member = Member { model, data: whole.clone(), options };
         let place = PartPlace(vec![("refit", 0)]);
-        Ok((RunPart { folder, config, member, weights: None, place }, epochs))
+        let logs = self.config.tensorboard_of(&self.config.out);
+        let tensorboard = logs.map(|logs| logs.join(REFIT));
+        Ok((RunPart { folder, config, member, weights: None, tensorboard, place }, epochs))
     }
 
     /// Writes the kept network, predictions and figures.
@@ -305,7 +343,7 @@ impl TrainedFolds<'_> {
         &self,
         folder: &Path,
         kept: &Kept,
-        talk: Verbosity,
+        (talk, mut told): (Verbosity, Vec<String>),
         console: &mut Console,
     ) -> Result<()> {
         let Self { table, parts, info, .. } = *self;
@@ -326,6 +364,7 @@ impl TrainedFolds<'_> {
         let metrics = &mean_metrics(&out_of_fold.metrics);
         let figures = FigureTable::of(self.trained);
         let spread = figures.spread();
+        let compared = self.compared()?;
         let outcome = FoldsOutcome {
             folds: self.config.folds,
             repeats: self.config.folds_repeats,
@@ -337,10 +376,24 @@ impl TrainedFolds<'_> {
             refit_epochs: kept.refit,
             seconds: figures.sum("seconds") + kept.seconds,
             device: &info.device.to_string(),
+            baselines: &compared.comparisons,
             interrupted: false,
         };
         write_json(&outcome, &folder.join(METRICS))?;
-        report_warnings(console, talk, out_of_fold.warnings())?;
+        compared.lines.iter().for_each(|line| console.say("compare", line));
+        let warnings: Vec<Warning> = compared.warning.into_iter().collect();
+        told.extend(warnings.iter().map(ToString::to_string));
+        report_warnings(console, talk, warnings)?;
+        #[cfg(feature = "pictures")]
+        if talk.report {
+            let sample = sample_of(&table.data, "row");
+            let rows = TrainingRows { valid: None, train: Some((&sample.0, &sample.1)) };
+            let written = training_report(folder, kept.ensemble.clone(), &rows, told);
+            warn_unwritten(written.map(|_| ()), talk, console)?;
+        }
+        // Without reports nobody asks for them.
+        #[cfg(not(feature = "pictures"))]
+        drop(told);
         for line in spread.lines() {
             console.say("folds", &line);
         }
@@ -351,7 +404,24 @@ impl TrainedFolds<'_> {
         } else if !talk.quiet {
             Output::new().line(&result(folder, kept, metrics))?;
         }
+        let logs = self.config.tensorboard_of(&self.config.out);
+        show_after_run(console, folder, logs.as_deref());
         Ok(())
+    }
+
+    /// Compares the networks with simpler predictions, on the folds of the first drawing.
+    fn compared(&self) -> Result<Verdict> {
+        let folds = self.table.folds.first().map_or(0, Folds::count) as usize;
+        let figure = |part: &TrainedPart, name: &str| part.metrics.get(name)?.as_f64();
+        let judged = self.trained.iter().zip(&self.table.splits).zip(self.parts).take(folds);
+        let judged = judged.map(|((part, split), run)| JudgedFold {
+            trained: &part.trained,
+            split,
+            options: &run.member.options,
+            loss: figure(part, "valid_loss"),
+            accuracy: figure(part, "valid_accuracy"),
+        });
+        Verdict::of_folds(&judged.collect::<Vec<_>>())
     }
 
     /// Returns the figures of each fold.
@@ -369,26 +439,6 @@ impl TrainedFolds<'_> {
             FoldFigures { fold, rows, figures }
         };
         self.trained.iter().zip(splits).enumerate().map(fold).collect()
-    }
-}
-
-/// Returns the mean of the figures of several drawings; without a value where one has none.
-fn mean_metrics(drawings: &[Metrics]) -> Metrics {
-    let Some(first) = drawings.first() else { return Metrics::default() };
-    let count = drawings.len() as f64;
-    let mean = |of: &dyn Fn(&Metrics) -> Option<f64>| -> Option<f64> {
-        let values: Option<Vec<f64>> = drawings.iter().map(of).collect();
-        values.map(|values| values.iter().sum::<f64>() / count)
-    };
-    let asked = first.asked.iter().map(|(metric, _)| (*metric, mean(&|it| it.value(*metric))));
-    Metrics {
-        rows: first.rows,
-        loss: mean(&|it| Some(it.loss)).unwrap_or(f64::NAN),
-        accuracy: mean(&|it| it.accuracy),
-        r2: mean(&|it| it.r2),
-        mae: mean(&|it| it.mae),
-        rmse: mean(&|it| it.rmse),
-        asked: asked.collect(),
     }
 }
 

@@ -13,12 +13,17 @@ use super::folder::RunFolder;
 use super::folds::{FOLDS, REFIT};
 use super::parts::{PartsSettings, RunPart, TrainedPart, remove_part, remove_parts, train_parts};
 use super::parts_report::PartPlace;
+use super::ready_run::ReadyRun;
 use super::summary::{FigureSpread, FigureTable};
-use super::train::{Prepared, PreparedNetwork, Verbosity, prepare};
+use super::train::{Prepared, prepare};
+use super::verbosity::Verbosity;
 use super::verdict::{Judge, Verdict};
 use crate::cli::interrupt::Interrupt;
+use crate::cli::next::show_after_run;
 use crate::cli::open_run::{HISTORY, METRICS};
 use crate::cli::output::{Output, failed};
+#[cfg(feature = "pictures")]
+use crate::cli::pictures::training_report;
 use crate::cli::settings::{RunConfig, config_text};
 use crate::cli::tables::ROWS;
 use crate::cli::wording::{quoted, worded};
@@ -71,17 +76,20 @@ pub(super) fn train_members(
 ) -> Result<Exit, Failure> {
     let interrupt = Interrupt::listen(talk.quiet)?;
     // Members that have not begun take the weights of --init, also in a run that goes on.
-    let (prepared, network) = prepare(config, true, talk.quiet)?;
+    let (prepared, network) = prepare(config, (true, talk.quiet), None)?;
     let Prepared { trainer, config: text, options, warnings, judge, format } = prepared;
     let info = trainer.info().clone();
     let warnings = [warnings, trainer.warnings().to_vec()].concat();
     // The members have devices of their own.
     drop(trainer);
+    #[cfg(feature = "pictures")]
+    let judge = if talk.report { judge.with_sample(&network.data.train) } else { judge };
     let parts = parts(config, &options, &info, network)?;
     interrupt.arm();
     let folder = open_folder(&config.out, &text, begins)?;
-    let mut console = if talk.quiet { Console::quiet() } else { Console::stderr() };
+    let mut console = talk.console();
     format.iter().for_each(|text| console.say("table", text));
+    let mut told: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     let shown = introduce(&mut console, (&info, &networks_text(parts.len())), talk, warnings)?;
     let settings = PartsSettings {
         word: "member",
@@ -91,15 +99,17 @@ pub(super) fn train_members(
         interrupt: &interrupt,
         talk,
     };
-    let (mut console, stopped) = train_parts(&parts, &settings, (console, shown))
+    let end = train_parts(&parts, &settings, (console, shown))
         .and_then(|end| end.whole(&parts, settings.word))
         .map_err(|failure| with_advice(failure, &config.out))?;
-    if stopped {
+    let mut console = end.console;
+    told.extend(end.warnings);
+    if end.stopped {
         report_interrupted(&mut console, &config.out);
         return Ok(Exit::Interrupted);
     }
     let run = TrainedMembers { parts: &parts, options: &options, info: &info, judge: &judge };
-    run.finish(&folder, config, talk, &mut console)?;
+    run.finish(&folder, config, (talk, told), &mut console)?;
     Ok(Exit::Done)
 }
 
@@ -108,9 +118,10 @@ fn parts(
     config: &RunConfig,
     options: &TrainOptions,
     info: &RunInfo,
-    network: PreparedNetwork,
+    network: ReadyRun,
 ) -> Result<Vec<RunPart>> {
-    let PreparedNetwork { data, model, weights } = network;
+    let ReadyRun { data, model, weights, .. } = network;
+    let logs = config.tensorboard_of(&config.out);
     let part = |member: u32| {
         let folder = config.out.join(MEMBERS).join(member.to_string());
         let own = config.of_member(member, folder.clone());
@@ -118,7 +129,9 @@ fn parts(
         let text = config_text(&own, &options, info)?;
         let place = PartPlace(vec![("member", member as usize)]);
         let member = Member { model: model.clone(), data: data.clone(), options };
-        Ok(RunPart { folder, config: text, member, weights: weights.clone(), place })
+        let tensorboard = logs.as_ref().map(|logs| logs.join(place.folder()));
+        let weights = weights.clone();
+        Ok(RunPart { folder, config: text, member, weights, tensorboard, place })
     };
     (0..config.members).map(part).collect()
 }
@@ -201,7 +214,7 @@ impl TrainedMembers<'_> {
         &self,
         folder: &RunFolder,
         config: &RunConfig,
-        talk: Verbosity,
+        (talk, mut told): (Verbosity, Vec<String>),
         console: &mut Console,
     ) -> Result<()> {
         let read = self.parts.iter().map(|part| TrainedPart::read(&part.folder));
@@ -235,7 +248,17 @@ impl TrainedMembers<'_> {
         };
         write_json(&outcome, &path.join(METRICS))?;
         verdict.lines.iter().for_each(|line| console.say("compare", line));
+        told.extend(warnings.iter().map(ToString::to_string));
         report_warnings(console, talk, warnings)?;
+        #[cfg(feature = "pictures")]
+        if talk.report {
+            let rows = self.judge.rows_to_show();
+            let written = training_report(path, ensemble.clone(), &rows, told);
+            warn_unwritten(written.map(|_| ()), talk, console)?;
+        }
+        // Without reports nobody asks for them.
+        #[cfg(not(feature = "pictures"))]
+        drop(told);
         for line in spread.lines() {
             console.say("members", &line);
         }
@@ -251,6 +274,7 @@ impl TrainedMembers<'_> {
             }
             Output::new().line(&text)?;
         }
+        show_after_run(console, path, config.tensorboard_of(path).as_deref());
         Ok(())
     }
 
@@ -280,6 +304,20 @@ impl TrainedMembers<'_> {
         let verdict = self.judge.compare(ensemble.first(), &kept)?;
         Ok((metrics, verdict))
     }
+}
+
+/// Warns of a report that could not be written, which is no reason to call a run failed.
+#[cfg(feature = "pictures")]
+pub(super) fn warn_unwritten(
+    written: Result<()>,
+    talk: Verbosity,
+    console: &mut Console,
+) -> Result<()> {
+    let Err(error) = written else { return Ok(()) };
+    let problem = format!(
+        "{error}; all other files are there all the same; `wgrad report` writes the report"
+    );
+    report_warnings(console, talk, vec![Warning::NotWritten { problem }])
 }
 
 /// Shows warnings at the end of a run.

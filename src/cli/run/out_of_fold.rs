@@ -10,15 +10,14 @@ use ::csv::StringRecord;
 
 use super::parts::TrainedPart;
 use super::verdict::push_targets;
+use crate::cli::open_run::OUT_OF_FOLD;
 use crate::cli::settings::FoldedTable;
 use crate::cli::tables::{CellStyle, PredictionColumns, PredictionWriter, ROWS};
 use crate::data::{Dataset, RowChunk};
 use crate::device::DeviceKind;
 use crate::error::{Error, Result};
-use crate::train::{Metrics, OutputTable, Predictor, TrainOptions, Warning};
-
-/// The file of the predictions.
-pub(super) const OUT_OF_FOLD: &str = "out_of_fold.csv";
+use crate::report::{count, pluralize};
+use crate::train::{Metrics, OutputTable, Predictor, TrainOptions};
 
 /// Predictions of all rows by networks that did not train on them, for each drawing of folds.
 pub(super) struct OutOfFold<'a> {
@@ -47,9 +46,9 @@ impl<'a> OutOfFold<'a> {
                 let rows = folds.rows(fold);
                 if rows.len() != valid.rows() {
                     let problem = format!(
-                        "fold {fold} has {} rows, of which {} can be predicted",
-                        rows.len(),
-                        valid.rows()
+                        "fold {fold} has {}, of which {} can be predicted",
+                        pluralize(rows.len() as u64, "row"),
+                        count(valid.rows() as u64)
                     );
                     return Err(Error::table(data.source(), problem));
                 }
@@ -71,7 +70,8 @@ impl<'a> OutOfFold<'a> {
         let several = self.drawings.len() > 1;
         let repeat = several.then_some("repeat");
         let places = ["row"].into_iter().chain(repeat).chain(["fold"]);
-        let header = StringRecord::from_iter(places.chain(data.schema().targets()));
+        let weight = data.schema().weight.as_deref().filter(|_| data.weights().is_some());
+        let header = StringRecord::from_iter(places.chain(data.schema().targets()).chain(weight));
         let (names, _) = told.header(&header);
         let path = folder.join(OUT_OF_FOLD);
         let mut sink = PredictionWriter::open(Some(&path), false, &names, CellStyle::default())?;
@@ -89,24 +89,18 @@ impl<'a> OutOfFold<'a> {
         }
         sink.finish()
     }
-
-    /// Says what the numbers of rows leave out.
-    pub(super) fn warnings(&self) -> Vec<Warning> {
-        let left_out = self.table.data.left_out();
-        let problem = format!(
-            "{OUT_OF_FOLD} counts the rows without those of weight 0, of which there are {left_out}"
-        );
-        if left_out == 0 { Vec::new() } else { vec![Warning::Noted { problem }] }
-    }
 }
 
-/// Returns the number of a row from 1, its fold, and its actual values.
+/// Returns the number of a row from 1, its fold, its actual values, and its weight if rows have one.
 fn place_record(data: &Dataset, row: usize, (repeat, fold): (Option<usize>, u32)) -> StringRecord {
-    let mut record = StringRecord::from(vec![(row + 1).to_string()]);
+    let mut record = StringRecord::from(vec![data.row_number(row).to_string()]);
     if let Some(repeat) = repeat {
         record.push_field(&repeat.to_string());
     }
     record.push_field(&fold.to_string());
     push_targets(&mut record, data, row);
+    if let (Some(_), Some(weights)) = (&data.schema().weight, data.weights()) {
+        record.push_field(&weights[row].to_string());
+    }
     record
 }

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use super::checkpoint_files::{all_checkpoint_files, checkpoint_files, delete_best_checkpoint};
 use super::folder::{RunFolder, lock};
 use super::parts_report::{PartPlace, PartsReport};
-use super::train::{Run, Verbosity};
+use super::train::Run;
+use super::verbosity::Verbosity;
 use crate::cli::Failure;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::open_run::{CONFIG, METRICS, figures_of};
@@ -33,6 +34,8 @@ pub(super) struct RunPart {
     pub(super) member: Member,
     /// Weights to begin with, if they are not random.
     pub(super) weights: Option<Params>,
+    /// Folder of its event files for TensorBoard.
+    pub(super) tensorboard: Option<PathBuf>,
     /// Words and numbers that name it, such as `member` and 3.
     pub(super) place: PartPlace,
 }
@@ -52,7 +55,7 @@ pub(super) struct PartsSettings<'a> {
 }
 
 /// Settings that do not change what is computed, and may change from one start of the program to the next.
-const ANYWHERE: [&str; 4] = ["record", "out", "device", "table"];
+pub(super) const ANYWHERE: [&str; 5] = ["record", "out", "device", "table", "tensorboard"];
 
 /// A network that has been trained, as its folder has it.
 pub(super) struct TrainedPart {
@@ -127,6 +130,7 @@ impl RunPart {
             damage.iter().for_each(|text| report.tell(number, text));
             report.resumes(number, done.0);
             let mut run = Run::new(folder, history, talk, settings.checkpoints)?.into_part(part);
+            run.log_to(self.tensorboard.clone(), done.0);
             run.resume_after(done, trainer.info().steps_per_epoch, options.epochs);
             run
         } else {
@@ -137,7 +141,9 @@ impl RunPart {
             clear(&self.folder);
             let folder = RunFolder::create(&self.folder, &self.config)?;
             let history = folder.begin_history()?;
-            Run::new(folder, history, talk, settings.checkpoints)?.into_part(part)
+            let mut run = Run::new(folder, history, talk, settings.checkpoints)?.into_part(part);
+            run.log_to(self.tensorboard.clone(), 0);
+            run
         };
         run.drive(trainer, settings.interrupt, options, Vec::new())?;
         if self.is_finished() {
@@ -190,6 +196,17 @@ pub(super) struct PartsEnd {
     pub(super) stopped: bool,
     /// Networks that could not be trained, with their places among all.
     pub(super) failed: Vec<(usize, Failure)>,
+    /// Warnings that were shown, each with the name of its network.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Several networks that are all trained.
+pub(super) struct TrainedParts {
+    pub(super) console: Console,
+    /// True if the user stopped the program.
+    pub(super) stopped: bool,
+    /// Warnings that were shown, each with the name of its network.
+    pub(super) warnings: Vec<String>,
 }
 
 /// Trains all networks that are not finished.
@@ -213,25 +230,25 @@ pub(super) fn train_parts(
         Ok(parts[number].train((number, trainer), (settings, &report)))
     })?;
     let report = Arc::into_inner(report).expect("all threads have ended");
-    let console = report.into_console();
+    let (console, warnings) = report.end();
     let mut failed: Vec<(usize, Failure)> = Vec::new();
     for (&number, result) in left.iter().zip(results) {
         if let Err(failure) = result.map_err(Failure::from).and_then(|trained| trained) {
             failed.push((number, failure));
         }
     }
-    Ok(PartsEnd { console, stopped: settings.interrupt.asked(), failed })
+    Ok(PartsEnd { console, stopped: settings.interrupt.asked(), failed, warnings })
 }
 
 impl PartsEnd {
-    /// Returns the console, and true if the user stopped the program.
+    /// Returns the end of a training in which no network failed.
     ///
     /// # Errors
     /// If a network could not be trained: the first one's, after the others are told.
-    pub(super) fn whole(self, parts: &[RunPart], word: &str) -> Result<(Console, bool), Failure> {
-        let Self { mut console, stopped, mut failed } = self;
+    pub(super) fn whole(self, parts: &[RunPart], word: &str) -> Result<TrainedParts, Failure> {
+        let Self { mut console, stopped, mut failed, warnings } = self;
         if failed.is_empty() {
-            return Ok((console, stopped));
+            return Ok(TrainedParts { console, stopped, warnings });
         }
         let trained = parts.iter().filter(|part| part.is_finished()).count();
         for (number, failure) in &failed[1..] {

@@ -4,7 +4,9 @@
 //! Absent on purpose: files; results, which are told when all networks are trained.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use crate::report::{Console, duration};
 use crate::shape::number;
@@ -21,6 +23,11 @@ impl PartPlace {
             self.0.iter().map(|(word, number)| format!("{word} {number}")).collect();
         names.join(", ")
     }
+
+    /// Returns the place as a path: `trial-3/fold-1`.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.0.iter().map(|(word, number)| format!("{word}-{number}")).collect()
+    }
 }
 
 /// Shared by the threads that train.
@@ -34,6 +41,7 @@ pub(crate) struct PartsReport {
 
 struct PartsState {
     console: Console,
+    started: Instant,
     /// Epochs that each network has done, with the share of the present one.
     epochs: Vec<f64>,
     /// Epochs of a network that does not stop early.
@@ -43,6 +51,8 @@ struct PartsState {
     ended: usize,
     /// Warnings that were shown, so that each is shown once.
     shown: HashSet<String>,
+    /// Warnings that were shown here, each with the name of its network.
+    told: Vec<String>,
 }
 
 impl PartsReport {
@@ -57,9 +67,17 @@ impl PartsReport {
         let mut done = vec![0.0; count];
         ended.iter().for_each(|&part| done[part] = all);
         let begun = done.iter().sum();
-        console.begin_parts(count as u64 * u64::from(epochs));
-        let ended = ended.len();
-        let state = PartsState { console, epochs: done, all, begun, ended, shown };
+        console.begin_parts(&places, ended, epochs);
+        let state = PartsState {
+            console,
+            started: Instant::now(),
+            epochs: done,
+            all,
+            begun,
+            ended: ended.len(),
+            shown,
+            told: Vec::new(),
+        };
         Self { word, places, state: Mutex::new(state) }
     }
 
@@ -93,32 +111,46 @@ impl PartsReport {
             }
             Event::Started(_) => {}
         }
-        let PartsState { epochs, all, begun, ended, console, .. } = &mut *state;
+        let PartsState { epochs, all, begun, ended, console, started, .. } = &mut *state;
         let count = epochs.len();
         let text = format!("{ended}/{count} {}s done", self.word);
-        let sum = epochs.iter().sum();
+        let sum: f64 = epochs.iter().sum();
+        let (done, whole) = (sum - *begun, *all * count as f64);
+        let left = match done > 0.0 {
+            true => format!(
+                "  {} left",
+                duration((whole - sum) * started.elapsed().as_secs_f64() / done)
+            ),
+            false => String::new(),
+        };
+        console.network_event(part, event, &format!("{text}{left}"));
         console.parts(&text, (*begun, sum, *all * count as f64));
     }
 
     /// Shows a warning, unless another network has shown the same.
     fn warn(&self, state: &mut PartsState, part: usize, warning: &Warning) {
         let text = warning.to_string();
-        if !state.shown.contains(&text) {
-            state.console.warn(&format!("{}: {text}", self.places[part]));
-            state.shown.insert(text);
+        if state.shown.insert(text.clone()) {
+            self.warn_of(state, part, &text);
         }
+    }
+
+    fn warn_of(&self, state: &mut PartsState, part: usize, text: &str) {
+        let told = format!("{}: {text}", self.places[part]);
+        state.console.warn(&told);
+        state.told.push(told);
     }
 
     /// Shows a warning about a network.
     pub(crate) fn tell(&self, part: usize, text: &str) {
-        self.state().console.warn(&format!("{}: {text}", self.places[part]));
+        self.warn_of(&mut self.state(), part, text);
     }
 
-    /// Takes the bar away and returns the console.
-    pub(crate) fn into_console(self) -> Console {
+    /// Takes the bar away. Returns the console, and the warnings that were shown.
+    pub(crate) fn end(self) -> (Console, Vec<String>) {
         let mut state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         state.console.close();
-        state.console
+        (state.console, state.told)
     }
 }
 

@@ -8,11 +8,13 @@ use super::checkpoint_files::{checkpoint_files, delete_best_checkpoint};
 use super::folder::{RunFolder, lock};
 use super::folds::train_folds;
 use super::members::train_members;
-use super::sweep::{SWEEP, resume_sweep};
-use super::train::{Prepared, Run, Verbosity, prepare};
+use super::ranks::{check as check_ranks, check_alone, follow, ranks, together};
+use super::sweep::resume_sweep;
+use super::train::{Prepared, Run, prepare};
+use super::verbosity::Verbosity;
 use crate::cli::args::ResumeArgs;
 use crate::cli::interrupt::Interrupt;
-use crate::cli::open_run::CONFIG;
+use crate::cli::open_run::{CONFIG, SWEEP};
 use crate::cli::settings::{CHECKPOINT, RunConfig, path_text, run_config};
 use crate::cli::wording::option_of;
 use crate::cli::{Exit, Failure};
@@ -23,9 +25,20 @@ use crate::train::{Checkpoint, TrainOptions, Trainer, Warning};
 
 pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     if args.run.join(SWEEP).is_file() {
+        check_alone("a sweep")?;
         return resumed_sweep(args);
     }
-    let (config, before) = settings(args)?;
+    let ranks = ranks()?;
+    let ranks = ranks.as_ref();
+    let follows = ranks.is_some_and(|ranks| ranks.share().rank != 0);
+    let quiet = args.quiet || follows;
+    let (config, before) = together(ranks, || {
+        let (config, before) = settings(args)?;
+        if ranks.is_some() {
+            check_ranks(&config)?;
+        }
+        Ok((config, before))
+    })?;
     let of_folds = config.folds > 0 && config.fold.is_none();
     if config.members > 1 || of_folds {
         if args.checkpoint.is_some() {
@@ -33,34 +46,44 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
                            folder of one of them";
             return Err(Error::setting("--checkpoint", problem).into());
         }
-        let talk = Verbosity { json: args.json, quiet: args.quiet };
+        let talk = Verbosity::of_resume(args);
         return match of_folds {
             true => train_folds(&config, talk, false),
             false => train_members(&config, talk, false),
         };
     }
     // Taken before anything is read that another process may be about to replace.
-    let lock = lock(&args.run)?;
-    let checkpoint = checkpoint(args)?;
-    let interrupt = Interrupt::listen(args.quiet)?;
+    let lock = together(ranks, || Ok(if follows { None } else { Some(lock(&args.run)?) }))?;
+    let checkpoint = together(ranks, || Ok(checkpoint(args)?))?;
+    let interrupt = Interrupt::listen(quiet)?;
     // Without a checkpoint the run begins again, with the weights of `--init` if there were any.
-    let (mut prepared, network) = prepare(&config, checkpoint.is_none(), args.quiet)?;
+    let begins = checkpoint.is_none();
+    let (mut prepared, network) =
+        together(ranks, || Ok(prepare(&config, (begins, quiet), ranks)?))?;
     let read = checkpoint.as_ref().map(|(_, checkpoint)| checkpoint);
     let done = read.map_or((0, 0), |it| (it.epoch(), it.step()));
     let kept = read.and_then(Checkpoint::kept).map(|kept| kept.epoch);
     if let Some((path, checkpoint)) = checkpoint {
         let resumed = prepared.trainer.resume(checkpoint);
-        resumed.map_err(|error| match with_changes(error, &config, &prepared.trainer) {
-            // The library knows no file, and the user no setting of that name.
-            Error::Setting { name, problem } if name == CHECKPOINT => {
-                Error::setting(path.display().to_string(), problem)
-            }
-            other => config.locate(other),
-        })?;
+        let resumed =
+            resumed.map_err(|error| match with_changes(error, &config, &prepared.trainer) {
+                // The library knows no file, and the user no setting of that name.
+                Error::Setting { name, problem } if name == CHECKPOINT => {
+                    Error::setting(path.display().to_string(), problem)
+                }
+                other => config.locate(other),
+            });
+        together(ranks, || Ok(resumed?))?;
     }
     let Prepared { mut trainer, config: text, options, mut warnings, judge, format } = prepared;
+    let Some(lock) = lock else {
+        drop(network);
+        interrupt.arm();
+        return ranks.map_or(Ok(Exit::Done), |ranks| follow(&mut trainer, &interrupt, ranks));
+    };
+    let talk = Verbosity::of_resume(args);
     #[cfg(feature = "pictures")]
-    let judge = if args.no_report { judge } else { judge.with_sample(&network.data.train) };
+    let judge = if talk.report { judge.with_sample(&network.data.train) } else { judge };
     // The rows are not kept: the device has its own.
     drop(network);
     warnings.extend(other_rates(
@@ -75,11 +98,12 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     delete_best_checkpoint(&config.out, kept)?;
     let (history, damage) = folder.resume_history(done.0)?;
     warnings.extend(damage.map(|problem| Warning::Noted { problem }));
-    let talk = Verbosity { json: args.json, quiet: args.quiet };
     let mut run = Run::new(folder, history, talk, config.checkpoints)?.judged_by(judge);
     #[cfg(feature = "pictures")]
-    run.set_report(!args.no_report);
+    run.set_report(talk.report);
+    run.log_to(config.tensorboard_of(&config.out), done.0);
     run.tell_format(&format);
+    run.agree_with(ranks);
     run.resume_after(done, trainer.info().steps_per_epoch, options.epochs);
     run.drive(&mut trainer, &interrupt, &options, warnings)
 }
@@ -92,7 +116,7 @@ fn resumed_sweep(args: &ResumeArgs) -> Result<Exit, Failure> {
             "a sweep goes on as it began; leave it out, or resume the folder of one of its trials";
         return Err(Error::setting(format!("--{key}"), problem).into());
     }
-    resume_sweep(&args.run, Verbosity { json: args.json, quiet: args.quiet })
+    resume_sweep(&args.run, Verbosity::of_resume(args))
 }
 
 /// Returns an error that says what has changed in the table, if a checkpoint is refused for that: the model in the run's folder has the

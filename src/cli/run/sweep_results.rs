@@ -2,26 +2,31 @@
 //!
 //! In: the figures that each trial has left. Out: a row a trial, as it ends.
 
-use std::collections::HashSet;
-use std::fs::File;
+use std::collections::{BTreeMap, HashSet};
+use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use ::csv::{ReaderBuilder, StringRecord};
 use serde::{Deserialize, Serialize};
 
 use super::parts::TrainedPart;
 use super::summary::mean_and_std;
 use super::sweep_space::{SearchDimension, TrialSettings};
+use crate::cli::open_run::SWEEP_RESULTS;
+use crate::cli::trial_rank::TrialRank;
+use crate::cli::wording::quoted;
 use crate::error::{Error, Result};
 use crate::files::write_file;
 use crate::shape::number;
 use crate::train::Metric;
 
-/// The file of all results.
-pub(super) const RESULTS: &str = "sweep.csv";
 /// Trials that are shown at the end.
 const SHOWN: usize = 10;
+
+/// Settings that are tried, by the numbers of the trials.
+pub(super) type SettingsByTrial<'a> = BTreeMap<usize, &'a TrialSettings>;
 
 /// The metric of the validation rows by which trials are judged.
 #[derive(Clone, Copy, Debug)]
@@ -83,16 +88,8 @@ impl TrialResult {
 /// Returns the results in their order, the best first: those of later rounds before others, and those without a value last.
 pub(super) fn best_first(results: &[TrialResult], judged: Judged) -> Vec<&TrialResult> {
     let mut ranked: Vec<&TrialResult> = results.iter().collect();
-    let sign = if judged.metric.higher_is_better() { -1.0 } else { 1.0 };
-    let place = |it: &TrialResult| {
-        it.value.filter(|it| it.is_finite()).map_or(f64::INFINITY, |it| sign * it)
-    };
-    ranked.sort_by(|a, b| {
-        (a.value.is_none().cmp(&b.value.is_none()))
-            .then(b.round.cmp(&a.round))
-            .then(place(a).total_cmp(&place(b)))
-            .then(a.trial.cmp(&b.trial))
-    });
+    let rank = |it: &TrialResult| TrialRank { value: it.value, stage: it.round, trial: it.trial };
+    ranked.sort_by(|a, b| rank(a).order(&rank(b), judged.metric));
     ranked
 }
 
@@ -107,13 +104,8 @@ pub(super) struct SweepTable {
 impl SweepTable {
     /// Begins the table; rows of trials that were finished before follow as they are found again.
     pub(super) fn begin(folder: &Path, space: &[SearchDimension], judged: Judged) -> Result<Self> {
-        let path = folder.join(RESULTS);
-        let keys: Vec<String> = space.iter().map(|it| cell(&it.key)).collect();
-        let header = format!(
-            "trial,{},valid_{},std,epoch,epochs,seconds,problem\n",
-            keys.join(","),
-            judged.metric
-        );
+        let path = folder.join(SWEEP_RESULTS);
+        let header = header(space, judged);
         write_file(&path, header.as_bytes())?;
         let file = File::options().append(true).open(&path);
         let file = file.map_err(|source| Error::file("write", &path, source))?;
@@ -141,12 +133,17 @@ impl SweepTable {
     pub(super) fn finish(
         &self,
         results: &mut [TrialResult],
-        settings: &[&TrialSettings],
+        settings: &SettingsByTrial<'_>,
     ) -> Result<()> {
         results.sort_by_key(|it| it.trial);
-        let rows: String = results.iter().map(|it| row(it, settings[it.trial])).collect();
+        let rows: String = results.iter().map(|it| row(it, settings[&it.trial])).collect();
         write_file(&self.path, format!("{}{rows}", self.header).as_bytes())
     }
+}
+
+fn header(space: &[SearchDimension], judged: Judged) -> String {
+    let keys: Vec<String> = space.iter().map(|it| cell(&it.key)).collect();
+    format!("trial,{},valid_{},std,epoch,epochs,seconds,problem\n", keys.join(","), judged.metric)
 }
 
 fn row(result: &TrialResult, settings: &TrialSettings) -> String {
@@ -174,22 +171,87 @@ fn cell(text: &str) -> String {
     }
 }
 
+/// Reads the results of a sweep without successive halving that has ended: those of the trials whose settings are given, and of no others.
+///
+/// # Errors
+/// If the table cannot be read, or is not that of these trials.
+pub(super) fn read_results(
+    folder: &Path,
+    (settings, space): (&SettingsByTrial<'_>, &[SearchDimension]),
+    judged: Judged,
+) -> Result<Vec<TrialResult>> {
+    let path = folder.join(SWEEP_RESULTS);
+    let text = fs::read_to_string(&path).map_err(|source| Error::file("read", &path, source))?;
+    let changed = |what: &str| {
+        let problem = format!(
+            "{what}: the file was changed; `wgrad resume {}` writes it again",
+            quoted(folder)
+        );
+        Error::model_file(&path, problem)
+    };
+    let rows = text
+        .strip_prefix(&header(space, judged))
+        .ok_or_else(|| changed("its header is not that of the sweep"))?;
+    let mut reader = ReaderBuilder::new().has_headers(false).from_reader(rows.as_bytes());
+    let mut results: Vec<TrialResult> = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|error| changed(&error.to_string()))?;
+        let result = result_of(&record, settings)
+            .ok_or_else(|| changed("it has a row that is none of the sweep's trials"))?;
+        results.push(result);
+    }
+    let found: Vec<usize> = results.iter().map(|it| it.trial).collect();
+    if !found.iter().eq(settings.keys()) {
+        return Err(changed("it does not have a row for each trial, in their order"));
+    }
+    Ok(results)
+}
+
+/// Reads a row; `None` if it is none of these trials.
+fn result_of(record: &StringRecord, settings: &SettingsByTrial<'_>) -> Option<TrialResult> {
+    let mut cells = record.iter();
+    let trial = cells.next()?.parse().ok()?;
+    for (_, text) in *settings.get(&trial)? {
+        (cells.next()? == text).then_some(())?;
+    }
+    let rest: Vec<&str> = cells.collect();
+    let [value, std, epoch, epochs, seconds, problem] = rest[..] else { return None };
+    let number = |text: &str| match text {
+        "" => Some(None),
+        text => text.parse().ok().map(Some),
+    };
+    Some(TrialResult {
+        trial,
+        value: number(value)?,
+        std: number(std)?,
+        epoch: number(epoch)?,
+        epochs: epochs.parse().ok()?,
+        round: 0,
+        seconds: seconds.parse().ok()?,
+        problem: Some(problem.to_string()).filter(|it| !it.is_empty()),
+    })
+}
+
 /// Returns the lines of a table of the best trials.
 pub(super) fn best_table(
     ranked: &[&TrialResult],
-    (settings, space): (&[&TrialSettings], &[SearchDimension]),
+    (settings, space): (&SettingsByTrial<'_>, &[SearchDimension]),
     judged: Judged,
 ) -> Vec<String> {
     let several = ranked.iter().any(|it| it.std.is_some());
     let mut rows = vec![vec!["trial".to_string(), judged.metric.to_string()]];
     rows[0].extend(several.then(|| "std".to_string()));
     rows[0].push("epoch".to_string());
-    rows[0].extend(space.iter().map(|it| it.key.clone()));
+    let tried = || space.iter().filter(|it| it.range.tells()).map(|it| &it.key);
+    rows[0].extend(tried().cloned());
     for result in ranked.iter().take(SHOWN).filter(|it| it.value.is_some()) {
         let mut cells = vec![result.trial.to_string(), result.value.map_or(String::new(), number)];
         cells.extend(several.then(|| result.std.map_or(String::new(), number)));
         cells.push(result.epoch.map_or(String::new(), |it| it.to_string()));
-        cells.extend(settings[result.trial].iter().map(|(_, text)| text.clone()));
+        let own = settings[&result.trial];
+        let text = |key: &String| own.iter().find(|(name, _)| name == key).map_or("", |it| &it.1);
+        // The names of layers need no comma at their end.
+        cells.extend(tried().map(|key| text(key).trim_end_matches(", ").to_string()));
         rows.push(cells);
     }
     let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
@@ -230,5 +292,36 @@ mod tests {
         let settings = vec![("hidden".to_string(), "64,8".to_string())];
         let told = row(&result(3, Some(0.25), 0), &settings);
         assert_eq!(told, "3,\"64,8\",0.25,,,9,0.000,\n");
+    }
+
+    #[test]
+    fn rows_are_read_as_they_were_written() {
+        let place = tempfile::tempdir().unwrap();
+        let space = [SearchDimension {
+            key: "hidden".to_string(),
+            range: super::super::sweep_space::SearchRange::List(Vec::new()),
+            variable: false,
+            points: None,
+        }];
+        let judged = Judged { metric: Metric::Loss };
+        let texts = [3, 5].map(|trial| vec![("hidden".to_string(), format!("64,{trial}"))]);
+        let settings: SettingsByTrial<'_> = [3, 5].into_iter().zip(&texts).collect();
+        let problem = "a \"loss\",\nof two lines";
+        let mut results = [
+            TrialResult { seconds: 0.125, std: Some(1e-300), ..result(3, Some(0.1 + 0.2), 0) },
+            TrialResult { problem: Some(problem.to_string()), ..result(5, None, 0) },
+        ];
+        results[0].problem = None;
+        let table = SweepTable::begin(place.path(), &space, judged).unwrap();
+        table.finish(&mut results, &settings).unwrap();
+        let read = |settings: &SettingsByTrial<'_>| {
+            read_results(place.path(), (settings, &space), judged).map_err(|it| it.to_string())
+        };
+        assert_eq!(read(&settings).unwrap(), results);
+        let others: SettingsByTrial<'_> = [3, 5].into_iter().zip(texts.iter().rev()).collect();
+        assert!(read(&others).unwrap_err().contains("none of the sweep's trials"));
+        let more: SettingsByTrial<'_> =
+            [3, 5, 7].into_iter().zip(texts.iter().chain(&texts)).collect();
+        assert!(read(&more).unwrap_err().contains("a row for each trial"));
     }
 }

@@ -1,4 +1,4 @@
-//! The settings that a sweep tries: ranges and lists of values, and the values of each trial.
+//! The settings that a sweep tries: ranges and lists of values, of options and of variables in their texts, and the values of each trial.
 //!
 //! In: a table of TOML, a number of trials, a seed. Out: the settings of each trial as texts, as they would be typed.
 //! Absent on purpose: what the options mean; training.
@@ -12,7 +12,7 @@ use crate::random::{Purpose, Random, Seed};
 /// Largest number of trials of a grid.
 const MOST: usize = 100_000;
 /// Options that a sweep cannot try: they name files, rows or places, not how a network is trained.
-const REFUSED: [&str; 16] = [
+const REFUSED: [&str; 17] = [
     "table",
     "target",
     "weight",
@@ -20,6 +20,7 @@ const REFUSED: [&str; 16] = [
     "split-column",
     "valid",
     "out",
+    "tensorboard",
     "device",
     "members",
     "folds",
@@ -36,6 +37,11 @@ const LISTS: [&str; 10] = [
     "no-decay",
 ];
 
+/// The table of a file of settings with ranges that are no options: `{name}` in the text of a setting stands for the value of a trial.
+const VARIABLES: &str = "variables";
+/// Options whose value may be a table of names, so that such a table is one value.
+const TABLES: [&str; 2] = ["columns", "class-weights"];
+
 /// Values that an option may have.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -50,14 +56,31 @@ pub(super) enum SearchRange {
     List(Vec<String>),
 }
 
-/// An option and its values.
+/// An option or a variable, and its values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct SearchDimension {
     pub(super) key: String,
     pub(super) range: SearchRange,
+    /// True if it is no option: its values stand where texts have its name in braces.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) variable: bool,
     /// Number of values of a range in a grid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) points: Option<usize>,
+}
+
+impl SearchDimension {
+    /// Returns the range as a file of settings has it.
+    pub(super) fn text(&self) -> String {
+        let range = match &self.range {
+            SearchRange::Log(low, high) => format!("log = [{low}, {high}]"),
+            SearchRange::Linear(low, high) => format!("linear = [{low}, {high}]"),
+            SearchRange::Integer(low, high) => format!("integer = [{low}, {high}]"),
+            SearchRange::List(values) => format!("list = {values:?}"),
+        };
+        let points = self.points.map_or(String::new(), |points| format!(", points = {points}"));
+        format!("{{ {range}{points} }}")
+    }
 }
 
 /// Returns the ranges of a file of settings, and takes them out of it.
@@ -67,7 +90,7 @@ pub(super) struct SearchDimension {
 pub(super) fn take_ranges(file: &mut toml::Table, shown: &str) -> Result<Vec<SearchDimension>> {
     let keys: Vec<String> = file.keys().cloned().collect();
     let mut ranges = Vec::new();
-    for key in keys {
+    for key in keys.into_iter().filter(|key| key != VARIABLES) {
         let place = format!("{shown}: {key}");
         let Some(dimension) = dimension(&key, &file[&key], &place)? else { continue };
         if REFUSED.contains(&key.as_str()) {
@@ -79,13 +102,101 @@ pub(super) fn take_ranges(file: &mut toml::Table, shown: &str) -> Result<Vec<Sea
         file.remove(&key);
         ranges.push(dimension);
     }
+    ranges.extend(take_variables(file, &ranges, shown)?);
     Ok(ranges)
+}
+
+/// Returns the ranges of variables, and takes them out of the file.
+fn take_variables(
+    file: &mut toml::Table,
+    options: &[SearchDimension],
+    shown: &str,
+) -> Result<Vec<SearchDimension>> {
+    let place = |name: &str| format!("{shown}: {VARIABLES}.{name}");
+    let table = match file.remove(VARIABLES) {
+        None => return Ok(Vec::new()),
+        Some(toml::Value::Table(table)) => table,
+        Some(_) => {
+            let problem = "it is no table; write [variables], and below it lines such as width = [64, 128], which {width} in a text stands for";
+            return Err(Error::setting(format!("{shown}: {VARIABLES}"), problem));
+        }
+    };
+    let mut variables = Vec::new();
+    for (name, value) in &table {
+        let simple = |it: char| it.is_ascii_alphanumeric() || it == '-' || it == '_';
+        if name.is_empty() || !name.chars().all(simple) {
+            let problem = "names of variables are letters, digits, - and _";
+            return Err(Error::setting(place(name), problem));
+        }
+        if option_key(name).is_ok() {
+            let problem = format!(
+                "{name} is an option; give it its range outside of [variables], or take another name"
+            );
+            return Err(Error::setting(place(name), problem));
+        }
+        let Some(own) = dimension("", value, &place(name))? else {
+            let problem =
+                format!("it is one value, and no range; write it where {{{name}}} stands");
+            return Err(Error::setting(place(name), problem));
+        };
+        variables.push(SearchDimension { key: name.clone(), variable: true, ..own });
+    }
+    let in_list = |it: &SearchDimension, mark: &str| match &it.range {
+        SearchRange::List(values) => values.iter().any(|it| it.contains(mark)),
+        _ => false,
+    };
+    for variable in &variables {
+        let mark = format!("{{{}}}", variable.key);
+        let in_file = file.values().any(|it| text_of(it).is_some_and(|text| text.contains(&mark)));
+        if !in_file && !options.iter().chain(&variables).any(|it| in_list(it, &mark)) {
+            let problem = format!("no setting has {mark} in its text, so that it changes nothing");
+            return Err(Error::setting(place(&variable.key), problem));
+        }
+        if in_list(variable, &mark) {
+            return Err(Error::setting(
+                place(&variable.key),
+                format!("its values have {mark} in them"),
+            ));
+        }
+    }
+    Ok(variables)
+}
+
+/// Returns true for an option that names files, rows or places: no part of it is tried.
+pub(super) fn is_refused(key: &str) -> bool {
+    REFUSED.contains(&key)
+}
+
+/// Changes the texts of a setting, also within lists and tables.
+pub(super) fn put_values(value: &mut toml::Value, whole: &impl Fn(&str) -> String) {
+    match value {
+        toml::Value::String(text) => *text = whole(text),
+        toml::Value::Array(values) => values.iter_mut().for_each(|it| put_values(it, whole)),
+        toml::Value::Table(table) => table.iter_mut().for_each(|(_, it)| put_values(it, whole)),
+        _ => {}
+    }
+}
+
+/// Puts a trial's values into a text, where it has the names of variables in braces. Values may have names of others.
+pub(super) fn with_values(text: &str, space: &[SearchDimension], trial: &TrialSettings) -> String {
+    let mut text = text.to_string();
+    let variables = || space.iter().filter(|it| it.variable);
+    // Each pass takes one level of names within values.
+    for _ in variables() {
+        for SearchDimension { key, .. } in variables() {
+            let value = trial.iter().find(|(name, _)| name == key).map_or("", |it| &it.1);
+            text = text.replace(&format!("{{{key}}}"), value);
+        }
+    }
+    text
 }
 
 /// Returns the range of an option; `None` for one value.
 fn dimension(key: &str, value: &toml::Value, place: &str) -> Result<Option<SearchDimension>> {
     let refuse = |problem: String| Err(Error::setting(place, problem));
-    let of = |range, points| Ok(Some(SearchDimension { key: key.to_string(), range, points }));
+    let of = |range, points| {
+        Ok(Some(SearchDimension { key: key.to_string(), range, variable: false, points }))
+    };
     match value {
         toml::Value::Array(values) => {
             let nested = values.iter().any(toml::Value::is_array);
@@ -94,6 +205,12 @@ fn dimension(key: &str, value: &toml::Value, place: &str) -> Result<Option<Searc
                 return Ok(None);
             }
             of(list(values, place)?, None)
+        }
+        // Kinds and weights are texts and numbers, and ranges are lists.
+        toml::Value::Table(table)
+            if TABLES.contains(&key) && !table.values().any(toml::Value::is_array) =>
+        {
+            Ok(None)
         }
         toml::Value::Table(table) => {
             let points = match table.get("points") {
@@ -185,6 +302,24 @@ impl SearchRange {
         }
     }
 
+    /// Returns true if a value says something that no other value of the trial says: if there are several, and they have no names of
+    /// variables in them, whose own values are shown.
+    pub(super) fn tells(&self) -> bool {
+        match self {
+            Self::List(values) => values.len() > 1 && !values.iter().any(|it| it.contains('{')),
+            _ => true,
+        }
+    }
+
+    /// Returns a value, for what is asked before there are trials.
+    pub(super) fn first(&self) -> String {
+        match self {
+            Self::Log(low, _) | Self::Linear(low, _) => rounded(*low),
+            Self::Integer(low, _) => low.to_string(),
+            Self::List(values) => values[0].clone(),
+        }
+    }
+
     /// Returns the values of a grid; `None` for a range without a number of points.
     fn grid(&self, points: Option<usize>) -> Option<Vec<String>> {
         let spaced = |low: f64, high: f64, points: usize, shape: fn(f64) -> f64| {
@@ -222,7 +357,12 @@ pub(super) fn random_trials(
 ) -> Vec<TrialSettings> {
     let trial = |trial: u32| {
         let mut random = seed.stream(Purpose::Trial(trial));
-        space.iter().map(|it| (it.key.clone(), it.range.draw(&mut random))).collect()
+        let drawn = space.iter().map(|it| (it.key.clone(), it.range.draw(&mut random)));
+        let drawn: TrialSettings = drawn.collect();
+        // Values are recorded as they stand in the end.
+        let whole =
+            |(key, text): &(String, String)| (key.clone(), with_values(text, space, &drawn));
+        drawn.iter().map(whole).collect()
     };
     (0..trials).map(trial).collect()
 }
@@ -233,7 +373,7 @@ pub(super) fn random_trials(
 /// If a range does not say how many values it has, or there are too many combinations.
 pub(super) fn grid_trials(space: &[SearchDimension]) -> Result<Vec<TrialSettings>> {
     let mut trials: Vec<TrialSettings> = vec![Vec::new()];
-    for SearchDimension { key, range, points } in space {
+    for SearchDimension { key, range, points, .. } in space {
         let Some(values) = range.grid(*points) else {
             let problem = "a grid needs the number of values of this range, such as { log = [0.001, 0.1], points = 5 }, or a list";
             return Err(Error::setting(key, problem));
@@ -251,7 +391,10 @@ pub(super) fn grid_trials(space: &[SearchDimension]) -> Result<Vec<TrialSettings
         trials =
             trials.iter().flat_map(|it| values.iter().map(move |value| with(it, value))).collect();
     }
-    Ok(trials)
+    let whole = |trial: &TrialSettings| -> TrialSettings {
+        trial.iter().map(|(key, text)| (key.clone(), with_values(text, space, trial))).collect()
+    };
+    Ok(trials.iter().map(whole).collect())
 }
 
 #[cfg(test)]
@@ -276,6 +419,13 @@ mod tests {
             (space[3].range.clone(), space[3].points),
             (SearchRange::Linear(0.0, 0.9), Some(4))
         );
+        // Kinds of columns and weights of classes as a file for --config has them.
+        let text = "columns = { list = \"category\", \"a, b\" = \"log\" }\nlr = [0.1, 0.2]\n[class-weights]\nno = 1\nyes = 2.5";
+        let (space, rest) = ranges(text).unwrap();
+        assert_eq!(space.iter().map(|it| it.key.as_str()).collect::<Vec<_>>(), ["lr"]);
+        assert_eq!(rest.keys().collect::<Vec<_>>(), ["class-weights", "columns"]);
+        let (space, _) = ranges("columns = { list = [\"a:log\", \"a:robust\"] }").unwrap();
+        assert_eq!(space[0].range, SearchRange::List(vec!["a:log".into(), "a:robust".into()]));
         let (space, _) = ranges("hidden = [[8], [16, 8]]").unwrap();
         assert_eq!(space[0].range, SearchRange::List(vec!["8".into(), "16,8".into()]));
     }
@@ -296,6 +446,42 @@ mod tests {
             let said = ranges(text).unwrap_err().to_string();
             assert!(said.contains(want), "{text}: {said}");
         }
+    }
+
+    #[test]
+    fn variables_stand_in_the_texts_of_settings() {
+        let text = "layers = \"{body}dense\"\n[variables]\nbody = [\"dense({width}), {act}, \", \"\"]\n\
+                    width = { integer = [8, 9] }\nact = [\"relu\", \"tanh\"]";
+        let (space, rest) = ranges(text).unwrap();
+        assert_eq!(rest.keys().collect::<Vec<_>>(), ["layers"]);
+        assert!(space.iter().all(|it| it.variable) && space.len() == 3);
+        let layers = rest["layers"].as_str().unwrap();
+        let told: std::collections::BTreeSet<String> = random_trials(&space, 100, Seed(1))
+            .iter()
+            .map(|it| with_values(layers, &space, it))
+            .collect();
+        let body = |width: u32, act: &str| format!("dense({width}), {act}, dense");
+        let all =
+            ["dense".into(), body(8, "relu"), body(8, "tanh"), body(9, "relu"), body(9, "tanh")];
+        assert_eq!(told.into_iter().collect::<Vec<_>>(), all);
+    }
+
+    #[test]
+    fn wrong_variables_are_refused_with_their_place() {
+        for (variables, want) in [
+            ("width = [8, 9]", "variables.width: no setting has {width}"),
+            ("body = \"dense\"", "variables.body: it is one value"),
+            ("body = [\"{body}\"]", "variables.body: its values have {body}"),
+            ("lr = [0.1, 0.2]", "variables.lr: lr is an option"),
+            ("\"a b\" = [1, 2]", "variables.a b: names of variables"),
+            ("body = { log = [0, 1] }", "variables.body: log takes numbers above 0"),
+        ] {
+            let said =
+                ranges(&format!("layers = \"{{body}}\"\n[variables]\n{variables}")).unwrap_err();
+            assert!(said.to_string().contains(want), "{variables}: {said}");
+        }
+        let said = ranges("variables = 3").unwrap_err().to_string();
+        assert!(said.contains("s.toml: variables: it is no table"), "{said}");
     }
 
     #[test]

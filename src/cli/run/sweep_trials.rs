@@ -3,7 +3,7 @@
 //! In: settings of trials. Out: a run folder for each, its result.
 //! Absent on purpose: which trials there are, and which of them go on.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::folds::FOLDS;
 use super::parts::{PartsEnd, PartsSettings, RunPart, train_parts};
 use super::parts_report::PartPlace;
-use super::sweep_results::{SweepTable, TrialResult};
+use super::sweep_results::{SettingsByTrial, SweepTable, TrialResult};
 use super::sweep_space::TrialSettings;
-use super::train::Verbosity;
+use super::verbosity::Verbosity;
 use crate::cli::Failure;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::open_run::CONFIG;
@@ -41,8 +41,10 @@ pub(super) enum TrialRows {
 
 /// Everything that is known before the first trial is trained.
 pub(super) struct PreparedSweep {
-    pub(super) trials: Vec<SweepTrial>,
-    pub(super) rows: Vec<Arc<TrialRows>>,
+    /// The trials to train, by their numbers.
+    pub(super) trials: BTreeMap<usize, SweepTrial>,
+    /// Rows of each trial.
+    pub(super) rows: BTreeMap<usize, Arc<TrialRows>>,
     pub(super) info: RunInfo,
     pub(super) warnings: Vec<Warning>,
     pub(super) format: Vec<String>,
@@ -61,12 +63,21 @@ pub(super) fn of_trial(error: Error, number: usize, settings: &TrialSettings) ->
     }
 }
 
-/// Reads the rows of each trial, those with the same options once, and checks all settings.
-pub(super) fn prepare(trials: Vec<SweepTrial>, quiet: bool) -> Result<PreparedSweep> {
+/// Reads the rows of each trial that is `own`, those with the same options once, and checks all settings. The device is
+/// chosen by the first trial of all, so that each shard of a sweep has that of the whole.
+pub(super) fn prepare(
+    all: Vec<SweepTrial>,
+    own: impl Fn(usize) -> bool,
+    quiet: bool,
+) -> Result<PreparedSweep> {
     let mut tables: HashMap<String, Arc<TrialRows>> = HashMap::new();
-    let (mut rows, mut info) = (Vec::new(), None);
+    let (mut trials, mut rows, mut info) = (BTreeMap::new(), BTreeMap::new(), None);
     let (mut warnings, mut format) = (Vec::new(), Vec::new());
-    for SweepTrial { number, settings, config } in &trials {
+    for (place, trial) in all.into_iter().enumerate() {
+        if place > 0 && !own(trial.number) {
+            continue;
+        }
+        let SweepTrial { number, settings, config } = &trial;
         let named = |error| of_trial(error, *number, settings);
         refuse_unsuitable(config).map_err(named)?;
         let key = config.reading_key();
@@ -89,7 +100,10 @@ pub(super) fn prepare(trials: Vec<SweepTrial>, quiet: bool) -> Result<PreparedSw
             warnings.extend_from_slice(trainer.warnings());
             info = Some(trainer.info().clone());
         }
-        rows.push(of_trial);
+        if own(*number) {
+            rows.insert(*number, of_trial);
+            trials.insert(*number, trial);
+        }
     }
     let info = info.expect("there is at least one trial");
     Ok(PreparedSweep { trials, rows, info, warnings, format })
@@ -111,6 +125,10 @@ fn refuse_unsuitable(config: &RunConfig) -> Result<()> {
     if config.lr_is_auto {
         let problem = "trials are compared with given rates; give a number, or a range";
         return Err(Error::setting("--lr", problem));
+    }
+    if config.time_budget.is_some() {
+        let problem = "trials are compared after the epochs that they are given; give --epochs, or take `wgrad tune`, whose budget is for all trials";
+        return Err(Error::setting("--time-budget", problem));
     }
     if config.starts_from_file() {
         let problem = "trials begin with random weights; leave --init FILE out";
@@ -147,14 +165,26 @@ impl TrialRows {
 }
 
 impl PreparedSweep {
+    /// Returns the settings of the first trial, of which some are the same for all.
+    pub(super) fn first(&self) -> &RunConfig {
+        &self.trials.first_key_value().expect("there is at least one trial").1.config
+    }
+
+    /// Returns the settings that are tried, by the numbers of the trials.
+    pub(super) fn settings(&self) -> SettingsByTrial<'_> {
+        self.trials.iter().map(|(number, trial)| (*number, &trial.settings)).collect()
+    }
+
     /// Returns the networks of a trial, for so many epochs.
     pub(super) fn parts(&self, trial: usize, epochs: u32) -> Result<Vec<RunPart>> {
-        let SweepTrial { number, config, .. } = &self.trials[trial];
+        let SweepTrial { number, config, .. } = &self.trials[&trial];
         let config = match epochs == config.told().epochs {
             true => config.clone(),
             false => config.for_epochs(epochs),
         };
-        let rows = &self.rows[trial];
+        let rows = &self.rows[&trial];
+        // Trials are in the folder `trials` of the sweep's.
+        let logs = config.out.ancestors().nth(2).and_then(|sweep| config.tensorboard_of(sweep));
         let several = matches!(**rows, TrialRows::Folds(_));
         let part = |(fold, split): (usize, &Split)| {
             let (own, place) = match several {
@@ -169,7 +199,9 @@ impl PreparedSweep {
             let text = config_text(&own, &options, &self.info)?;
             let folder = own.out.clone();
             let member = Member { model, data: split.clone(), options };
-            Ok(RunPart { folder, config: text, member, weights: None, place: PartPlace(place) })
+            let place = PartPlace(place);
+            let tensorboard = logs.as_ref().map(|logs| logs.join(place.folder()));
+            Ok(RunPart { folder, config: text, member, weights: None, tensorboard, place })
         };
         rows.splits().into_iter().enumerate().map(part).collect()
     }
@@ -178,7 +210,7 @@ impl PreparedSweep {
 /// Trials that are trained for the same epochs.
 pub(super) struct Round<'a> {
     pub(super) prepared: &'a PreparedSweep,
-    /// The trials.
+    /// Numbers of the trials.
     pub(super) going: &'a [usize],
     pub(super) epochs: u32,
     /// Number of rounds before.
@@ -196,10 +228,10 @@ impl Round<'_> {
         console: (Console, HashSet<String>),
     ) -> Result<(PartsEnd, Vec<TrialResult>), Failure> {
         let Self { prepared, going, round, last, .. } = *self;
-        let config = &prepared.trials[0].config;
+        let config = prepared.first();
         let own = going.iter().map(|&trial| prepared.parts(trial, self.epochs_of(trial)));
         let by_trial: Vec<Vec<RunPart>> = own.collect::<Result<_>>()?;
-        if !matches!(*prepared.rows[0], TrialRows::Split(_)) {
+        if config.folds > 0 {
             self.write_configs(&by_trial)?;
         }
         let folders: Vec<Vec<PathBuf>> = by_trial
@@ -222,7 +254,7 @@ impl Round<'_> {
             if left[at] == 0 && last {
                 let under = (self.epochs_of(going[at]), round, judged);
                 let result = TrialResult::read(going[at], &folders[at], under)?;
-                table.append(&result, &prepared.trials[going[at]].settings)?;
+                table.append(&result, &prepared.trials[&going[at]].settings)?;
             }
             Ok(())
         };
@@ -265,21 +297,21 @@ impl Round<'_> {
         };
         let results = (0..going.len()).map(result).collect::<Result<Vec<_>>>()?;
         for result in results.iter().filter(|it| last && it.problem.is_some()) {
-            table.append(result, &prepared.trials[result.trial].settings)?;
+            table.append(result, &prepared.trials[&result.trial].settings)?;
         }
         Ok(results)
     }
 
     /// Returns the epochs of a trial in this round; the last round has all of its own.
     fn epochs_of(&self, trial: usize) -> u32 {
-        let all = self.prepared.trials[trial].config.told().epochs;
+        let all = self.prepared.trials[&trial].config.told().epochs;
         if self.last { all } else { self.epochs.min(all) }
     }
 
     /// Writes the settings of trials that have a network for each fold.
     fn write_configs(&self, by_trial: &[Vec<RunPart>]) -> Result<()> {
         for (&trial, parts) in self.going.iter().zip(by_trial) {
-            let config = &self.prepared.trials[trial].config;
+            let config = &self.prepared.trials[&trial].config;
             let options = &parts[0].member.options;
             let options = TrainOptions {
                 seed: config.told().seed,

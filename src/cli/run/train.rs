@@ -2,34 +2,36 @@
 //!
 //! A finished part is on disk before the next one starts, and is reported after that.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::checkpoint_files::{best_file, checkpoint_file};
 use super::checkpoint_writer::{CheckpointWriter, PendingCheckpoints};
-use super::find_lr::auto_rate;
 use super::folder::RunFolder;
 use super::folds::train_folds;
 use super::members::train_members;
 use super::parts_report::{PartPlace, PartsReport};
+use super::ranks::{agree_to_stop, check as check_ranks, follow, is_common, ranks, together};
+use super::ready_run::{ReadyRun, constant_target};
+use super::verbosity::Verbosity;
 use super::verdict::{Judge, Verdict};
 use crate::cli::args::TrainArgs;
 use crate::cli::interrupt::Interrupt;
+use crate::cli::next::show_after_run;
+use crate::cli::open_run::SWEEP;
 use crate::cli::output::{Output, failed};
 #[cfg(feature = "pictures")]
 use crate::cli::pictures::training_report;
-use crate::cli::settings::{
-    CheckpointSettings, RunConfig, check_precision, config_text, run_config,
-};
+use crate::cli::settings::{CheckpointSettings, RunConfig, config_text, run_config};
 use crate::cli::tables::with_bar;
-use crate::cli::wording::{quoted, told, worded};
+use crate::cli::wording::{quoted, told, with_options, worded};
 use crate::cli::{Exit, Failure};
-use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::export::write_model;
-use crate::model::{Params, Sequential};
-use crate::report::{Console, Figures, History, JsonLines, Outcome, pluralize};
-use crate::shape::{number, short};
+use crate::ranks::Ranks;
+use crate::report::{Console, Figures, History, JsonLines, Outcome, TensorBoard, pluralize};
+use crate::shape::number;
 use crate::train::{
     Checkpoint, EpochStats, Event, KeepWeights, Progress, Summary, TrainOptions, TrainedModel,
     Trainer, Warning,
@@ -39,38 +41,61 @@ use crate::train::{
 const PAUSE: Duration = Duration::from_secs(1);
 
 pub(crate) fn train(args: &TrainArgs) -> Result<Exit, Failure> {
-    let config = run_config(&args.settings.0)?;
-    RunFolder::check(&config.out, args.force).map_err(|error| config.locate(error))?;
+    let ranks = ranks()?;
+    let ranks = ranks.as_ref();
+    // Of several ranks the first one alone writes and reports.
+    let follows = ranks.is_some_and(|ranks| ranks.share().rank != 0);
+    let quiet = args.output.quiet || follows;
+    let config = together(ranks, || {
+        let config = run_config(&args.settings.0)?;
+        if ranks.is_some() {
+            check_ranks(&config)?;
+        }
+        if !follows {
+            RunFolder::check(&config.out, args.force).map_err(|error| config.locate(error))?;
+            if config.out.join(SWEEP).is_file() {
+                let problem = format!(
+                    "{} is the folder of a sweep, of which --force does not replace the trials; take another folder, or delete this one",
+                    config.out.display()
+                );
+                return Err(config.locate(Error::setting("out", problem)).into());
+            }
+        }
+        Ok(config)
+    })?;
+    let talk = Verbosity::of_training(&args.output);
+    if let Some(recipe) = config.recipe().filter(|_| !quiet) {
+        Console::stderr().say("recipe", &recipe.text());
+    }
     if config.members > 1 {
-        return train_members(&config, Verbosity { json: args.json, quiet: args.quiet }, true);
+        return train_members(&config, talk, true);
     }
     if config.folds > 0 && config.fold.is_none() {
-        return train_folds(&config, Verbosity { json: args.json, quiet: args.quiet }, true);
+        return train_folds(&config, talk, true);
     }
-    let interrupt = Interrupt::listen(args.quiet)?;
-    let (prepared, network) = prepare(&config, true, args.quiet)?;
+    let interrupt = Interrupt::listen(quiet)?;
+    let (prepared, network) = together(ranks, || Ok(prepare(&config, (true, quiet), ranks)?))?;
     let Prepared { mut trainer, config: text, options, warnings, judge, format } = prepared;
+    if let Some(ranks) = ranks.filter(|_| follows) {
+        drop(network);
+        interrupt.arm();
+        return follow(&mut trainer, &interrupt, ranks);
+    }
     #[cfg(feature = "pictures")]
-    let judge = if args.no_report { judge } else { judge.with_sample(&network.data.train) };
+    let judge = if talk.report { judge.with_sample(&network.data.train) } else { judge };
     // The rows are not kept: the device has its own.
     drop(network);
     // Armed only now: before there is anything to save, an interrupt may simply end the program.
     interrupt.arm();
     let folder = RunFolder::create(&config.out, &text)?;
     let history = folder.begin_history().inspect_err(|_| folder.discard())?;
-    let talk = Verbosity { json: args.json, quiet: args.quiet };
     let mut run = Run::new(folder, history, talk, config.checkpoints)?.judged_by(judge);
     #[cfg(feature = "pictures")]
-    run.set_report(!args.no_report);
+    run.set_report(talk.report);
+    run.log_to(config.tensorboard_of(&config.out), 0);
     run.tell_format(&format);
+    run.agree_with(ranks);
     run.drive(&mut trainer, &interrupt, &options, warnings)
-}
-
-/// Amount of output, and its form.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Verbosity {
-    pub(crate) json: bool,
-    pub(crate) quiet: bool,
 }
 
 /// A run before it has a folder.
@@ -86,81 +111,27 @@ pub(crate) struct Prepared {
     pub(crate) format: Vec<String>,
 }
 
-/// Rows, layers and initial weights of a run.
-pub(crate) struct PreparedNetwork {
-    pub(crate) data: Split,
-    pub(crate) model: Sequential,
-    /// The weights of `--init FILE`.
-    pub(crate) weights: Option<Params>,
-}
-
 /// Does everything that can fail before there is a folder. A resumed run does not begin with the weights of `--init`. Returns the
 /// run, and the rows and layers.
 pub(crate) fn prepare(
     config: &RunConfig,
-    begins: bool,
-    quiet: bool,
-) -> Result<(Prepared, PreparedNetwork)> {
+    (begins, quiet): (bool, bool),
+    ranks: Option<&Ranks>,
+) -> Result<(Prepared, ReadyRun)> {
     let origin = config.origin(begins)?;
-    let table = with_bar(quiet, &config.table, |progress| config.data(origin.as_ref(), progress))?;
-    let data = &table.data;
-    let (model, mut options) = (config.model(data)?, config.options(&data.train, origin.as_ref()));
-    let found = found_rate(config, (&model, data), &mut options, quiet)?;
-    let weights = if begins { config.weights(&model, &table, origin.as_ref())? } else { None };
-    let overlapping = config.check_groups(&model, data)?;
-    let mut trainer = Trainer::new(&model, data, &options, &config.device)
-        .map_err(|error| config.locate(error))?;
-    check_precision(options.precision, &trainer.info().device)
-        .map_err(|error| config.locate(error))?;
-    let mut warnings = table.notes.clone();
-    let mut first_weights = None;
-    if let Some((weights, told)) = weights {
-        trainer.set_params(&weights)?;
-        warnings.extend(told);
-        first_weights = Some(weights);
-    }
+    let mut table =
+        with_bar(quiet, &config.table, |progress| config.data(origin.as_ref(), progress))?;
+    let format = std::mem::take(&mut table.format);
+    let mut run = ReadyRun::new(config, table, origin.as_ref(), (begins, quiet))?;
+    let trainer = run.trainer_of(ranks).map_err(|error| config.locate(error))?;
+    let options = run.options.clone();
     let text = config_text(config, &options, trainer.info())?;
-    let judge = Judge::new(&trainer, data, &options);
-    warnings.extend(found);
-    warnings.extend(overlapping);
-    warnings.extend(config.without_effect(&data.train, &trainer.info().device));
-    warnings.extend(constant_target(&data.train));
+    let judge = Judge::new(&trainer, &run.data, &options);
+    let mut warnings = std::mem::take(&mut run.warnings);
+    warnings.extend(config.without_effect(&run.data.train, &trainer.info().device));
+    warnings.extend(constant_target(&run.data.train));
     warnings.extend(judge.leak(config));
-    let network = PreparedNetwork { data: table.data, model, weights: first_weights };
-    let format = table.format;
-    Ok((Prepared { trainer, config: text, options, warnings, judge, format }, network))
-}
-
-/// Finds the learning rate of a run with `--lr auto`, and puts it into the options. Returns what is to be told of it.
-pub(super) fn found_rate(
-    config: &RunConfig,
-    network: (&Sequential, &Split),
-    options: &mut TrainOptions,
-    quiet: bool,
-) -> Result<Option<Warning>> {
-    if !config.lr_is_auto {
-        return Ok(None);
-    }
-    let found =
-        auto_rate(network, options, &config.device).map_err(|error| config.locate(error))?;
-    options.lr = found.lr;
-    if !quiet {
-        Console::stderr().say("lr", &format!("{}: {}", short(found.lr), found.reason));
-    }
-    let problem = "‘lr’ auto: the best rate is at an end of the range; `wgrad find-lr` with --from and --to shows more";
-    Ok(found.at_end.then(|| Warning::Noted { problem: problem.to_string() }))
-}
-
-/// A warning, if the number to predict is always the same.
-fn constant_target(train: &Dataset) -> Option<Warning> {
-    let (y, columns) = train.y().columns()?;
-    let constant = |column: &usize| {
-        let mut values = y[*column..].iter().step_by(columns);
-        values.next().is_some_and(|first| values.all(|other| other == first))
-    };
-    let column = (0..columns).find(constant)?;
-    let (name, value) = (train.schema().targets()[column].to_string(), short(y[column]));
-    Some(Warning::ConstantTarget { column: name, value })
+    Ok((Prepared { trainer, config: text, options, warnings, judge, format }, run))
 }
 
 /// End of the loop over events.
@@ -187,6 +158,10 @@ pub(crate) struct Run {
     /// The run in the position in which it was interrupted.
     stopped: Option<Arc<Checkpoint>>,
     history: History,
+    /// Event files for TensorBoard, if there are to be any.
+    tensorboard: Option<TensorBoard>,
+    /// Their folder.
+    logs: Option<PathBuf>,
     console: Console,
     json: Option<JsonLines<Output>>,
     quiet: bool,
@@ -203,6 +178,8 @@ pub(crate) struct Run {
     judge: Option<Judge>,
     /// Reports for all networks, and the number of this one, if the run is one of several networks.
     part: Option<(usize, Arc<PartsReport>)>,
+    /// The other ranks, if there are any, with which the run stops.
+    ranks: Option<Ranks>,
     /// True if the run leaves a report.
     #[cfg(feature = "pictures")]
     report: bool,
@@ -223,6 +200,8 @@ impl Run {
         let keeper = if keeps { Some(CheckpointWriter::start(checkpoints.keep)?) } else { None };
         Ok(Self {
             history,
+            tensorboard: None,
+            logs: None,
             checkpoints,
             keeper,
             handed: Instant::now(),
@@ -230,7 +209,7 @@ impl Run {
             best: None,
             begun_after: None,
             stopped: None,
-            console: if talk.quiet { Console::quiet() } else { Console::stderr() },
+            console: talk.console(),
             json: talk.json.then(|| JsonLines::new(Output::new()).with_run(run)),
             quiet: talk.quiet,
             begun: Instant::now(),
@@ -240,12 +219,31 @@ impl Run {
             warnings: Vec::new(),
             judge: None,
             part: None,
+            ranks: None,
             #[cfg(feature = "pictures")]
             report: false,
             #[cfg(feature = "pictures")]
             told: Vec::new(),
             folder,
         })
+    }
+
+    /// Writes event files for TensorBoard into a folder, from the epoch after `epochs` on.
+    pub(crate) fn log_to(&mut self, folder: Option<PathBuf>, epochs: u32) {
+        self.tensorboard = folder.as_ref().map(|folder| TensorBoard::new(folder, epochs));
+        self.logs = folder;
+    }
+
+    /// Writes into the event files. A failure does not end the run.
+    fn log(&mut self, write: impl FnOnce(&mut TensorBoard) -> Result<()>) -> Result<()> {
+        let Some(log) = &mut self.tensorboard else { return Ok(()) };
+        let written = write(log);
+        self.report_unwritten(written, "training goes on, and the curves of TensorBoard lack this")
+    }
+
+    /// Stops together with the other ranks of the run, if there are any.
+    pub(crate) fn agree_with(&mut self, ranks: Option<&Ranks>) {
+        self.ranks = ranks.cloned();
     }
 
     /// Reports what is unusual in the form of the tables' text.
@@ -315,8 +313,9 @@ impl Run {
     /// Takes the events of the run, until it ends.
     fn watch(&mut self, trainer: &mut Trainer, interrupt: &Interrupt) -> End {
         let mut fit = trainer.fit();
+        let mut stops = self.ranks.is_none() && interrupt.asked();
         loop {
-            if interrupt.asked() {
+            if stops {
                 let begun = self.progress.is_some() || self.ended.0 > 0;
                 if begun && self.keeper.is_some() {
                     // Without a checkpoint of this step there is that of the last epoch.
@@ -336,6 +335,16 @@ impl Run {
             if matches!(event, Event::Finished(_)) {
                 return End::Finished;
             }
+            // Several ranks stop after the same step, or some would wait for the others.
+            let agreed = match &self.ranks {
+                None => Ok(interrupt.asked()),
+                Some(ranks) if is_common(&event) => agree_to_stop(ranks, interrupt.asked()),
+                Some(_) => Ok(false),
+            };
+            stops = match agreed {
+                Ok(stops) => stops,
+                Err(error) => return End::Failed(error),
+            };
             // Long epochs have checkpoints in between, by the clock.
             let pause = self.checkpoints.minutes * 60.0;
             if pause > 0.0 && self.handed.elapsed().as_secs_f64() >= pause {
@@ -465,6 +474,7 @@ impl Run {
             Event::Warned(Warning::DeviceLost { ended, .. } | Warning::WentBack { ended, .. }) => {
                 self.try_to_mend()?;
                 self.history.cut(*ended)?;
+                self.log(|log| log.go_back(*ended))?;
                 self.delete_best_checkpoint(*ended)?;
                 // The checkpoint on disk may be of a later step than the run is at now.
                 if let Some(newest) = trainer.checkpoint().cloned() {
@@ -480,7 +490,10 @@ impl Run {
             report.event(*number, event);
         }
         verdict.lines.iter().for_each(|line| self.console.say("compare", line));
-        verdict.warning.iter().for_each(|warning| self.console.warn(&warning.to_string()));
+        verdict
+            .warning
+            .iter()
+            .for_each(|warning| self.console.warn(&with_options(&warning.to_string())));
         if let Some(json) = &mut self.json {
             json.event(event).map_err(failed)?;
         }
@@ -495,7 +508,16 @@ impl Run {
             Event::Started(_) => std::mem::take(&mut self.warnings)
                 .into_iter()
                 .try_for_each(|warning| self.take(&Event::Warned(warning), trainer)),
-            Event::Finished(summary) if self.json.is_none() => self.result(summary.kept.as_ref()),
+            Event::Finished(summary) => {
+                if self.json.is_none() {
+                    self.result(summary.kept.as_ref())?;
+                }
+                if self.part.is_none() && summary.kept.is_some() {
+                    let logs = self.logs.as_deref();
+                    show_after_run(&mut self.console, self.folder.path(), logs);
+                }
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -507,6 +529,7 @@ impl Run {
         // Before the history is written, since its file may be gone with the folder.
         let mended = self.try_to_mend()?;
         self.history.append(stats)?;
+        self.log(|log| log.epoch(stats))?;
         if self.saved.is_none() {
             // The first write reports a folder that takes no model at once; later ones may fail for a while.
             self.save(trainer)?;
@@ -650,9 +673,8 @@ impl Run {
         let there = there || self.folder.is_there() && self.folder.model().exists();
         match self.saved {
             Some(_) if !there => Failure {
-                error: Box::new(error),
                 saved: Some(format!("nothing of this run is in {}", self.folder.path().display())),
-                place: None,
+                ..error.into()
             },
             Some((epoch, _)) => {
                 let model = self.folder.model();
@@ -670,9 +692,9 @@ impl Run {
                     let run = quoted(self.folder.path());
                     saved += &format!("; when that is mended, `wgrad resume {run}` goes on");
                 }
-                Failure { error: Box::new(error), saved: Some(saved), place: None }
+                Failure { saved: Some(saved), ..error.into() }
             }
-            None => Failure { error: Box::new(error), saved: self.discard(), place: None },
+            None => Failure { saved: self.discard(), ..error.into() },
         }
     }
 

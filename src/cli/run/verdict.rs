@@ -9,7 +9,8 @@ use std::path::Path;
 use crate::cli::open_run::{TRAINING_ROWS, VALIDATION};
 use crate::cli::settings::{RunConfig, ValidSource};
 use crate::cli::tables::{
-    CellStyle, Overlap, PredictionColumns, PredictionWriter, ROWS, RowDigest,
+    CellStyle, FileDigest, Overlap, PredictionColumns, PredictionWriter, ROWS, RowDigest,
+    file_checksum,
 };
 #[cfg(feature = "pictures")]
 use crate::cli::{pictures::TrainingRows, tables::sample_of};
@@ -19,19 +20,25 @@ use crate::data::{Dataset, RowChunk, Split, TargetKind, Targets};
 use crate::device::DeviceKind;
 use crate::error::Result;
 use crate::graph::Reduction;
-use crate::report::{Comparison, Comparisons, Figures};
+use crate::report::{Comparison, Comparisons, Figures, count};
 use crate::shape::fixed;
 use crate::train::{
-    Baseline, Ensemble, EpochStats, Metric, Predictor, TrainOptions, TrainedModel, Trainer, Warning,
+    Baseline, Ensemble, EpochStats, Metric, Metrics, Predictor, TrainOptions, TrainedModel,
+    Trainer, Warning,
 };
 use ::csv::StringRecord;
+
+/// Reason for which there is no linear model whose training or solution has failed.
+const NO_END: &str = "it came to no finite result";
+/// Name of the column with the numbers of rows.
+const ROW: &str = "row";
 
 /// Rows and baselines by which a network is judged, once it is trained.
 pub(crate) struct Judge {
     /// On the validation rows, or without any on training rows.
     constant: Baseline,
-    /// Rows and options, where a linear model is worth its time.
-    linear: Option<(Split, TrainOptions)>,
+    /// Rows and options, where a linear model is worth its time; else the reason why it is not.
+    linear: Result<(Split, TrainOptions), &'static str>,
     valid: Option<Dataset>,
     digest: RowDigest,
     /// Some training rows, and which they are, if a report is to show them.
@@ -55,10 +62,13 @@ pub(crate) struct Verdict {
 impl Judge {
     pub(crate) fn new(trainer: &Trainer, data: &Split, options: &TrainOptions) -> Self {
         let trained = trainer.trained();
-        let pays = Baseline::linear_pays(&trained.model, data, &options.loss);
+        let linear = match Baseline::why_no_linear(&trained.model, data, &options.loss) {
+            Some(why) => Err(why),
+            None => Ok((data.clone(), options.clone())),
+        };
         Self {
             constant: Baseline::constant(&trained, data),
-            linear: pays.then(|| (data.clone(), options.clone())),
+            linear,
             valid: data.valid.clone(),
             digest: RowDigest::of(&data.train),
             #[cfg(feature = "pictures")]
@@ -86,73 +96,18 @@ impl Judge {
     /// Compares the kept epoch.
     pub(crate) fn compare(&self, trained: &TrainedModel, kept: &EpochStats) -> Result<Verdict> {
         let linear = match &self.linear {
-            Some((data, options)) => Baseline::linear(trained, data, options)?,
-            None => None,
+            Ok((data, options)) => Baseline::linear(trained, data, options)?.ok_or(NO_END),
+            Err(why) => Err(*why),
         };
-        let (mut lines, mut warning) = (Vec::new(), None);
-        let constant = self.valid.is_some().then_some(&self.constant);
-        for baseline in constant.into_iter().chain(&linear) {
-            lines.push(baseline.to_string());
-        }
         let Some(valid) = &kept.valid else {
             let (own, other) = (kept.train_loss, self.constant.metrics.loss);
-            if self.means && is_level(own, other) {
-                warning = Some(self.no_better(&self.constant, ("training", own), None));
-            }
-            return Ok(Verdict { lines, warning, comparisons: Comparisons::default() });
+            let level = self.means && is_level(own, other);
+            let warning =
+                level.then(|| no_better(&self.constant, ("training", own), None, self.lr));
+            return Ok(Verdict { warning, ..Verdict::default() });
         };
-        // The simplest one that is as good is the one to name.
-        for baseline in linear.iter().chain(constant) {
-            let accuracy = valid.value(Metric::Accuracy);
-            let more_often_right = accuracy > baseline.metrics.accuracy;
-            // Probabilities that are worse than a line's may belong to better classes; worse than always the same are none.
-            let matters = !more_often_right || std::ptr::eq(baseline, &self.constant);
-            if matters && is_level(valid.loss, baseline.metrics.loss) {
-                warning = Some(self.no_better(baseline, ("valid", valid.loss), accuracy));
-            }
-        }
-        let compared = |baseline: &Baseline| Comparison {
-            name: baseline.name.clone(),
-            figures: Figures::new(None, Some(&baseline.metrics)),
-        };
-        let constant = constant.map(compared);
-        let comparisons = Comparisons { constant, linear: linear.as_ref().map(compared) };
-        Ok(Verdict { lines, warning, comparisons })
-    }
-
-    fn no_better(
-        &self,
-        baseline: &Baseline,
-        (which, own): (&str, f64),
-        accuracy: Option<f64>,
-    ) -> Warning {
-        let other = baseline.metrics.loss;
-        let figures = match (accuracy, baseline.metrics.accuracy) {
-            (Some(own), Some(other)) => {
-                format!(" (accuracy {:.2} % against {:.2} %)", 100.0 * own, 100.0 * other)
-            }
-            _ => String::new(),
-        };
-        let advice = if accuracy > baseline.metrics.accuracy {
-            "its classes are right more often, but its probabilities are far too sure: try a lower --lr, fewer --epochs, or \
-             cross-entropy(label-smoothing=0.1)"
-                .to_string()
-        } else if baseline.name.starts_with("always") {
-            // Weights that moved too far come back to no more than a guess.
-            format!(
-                "the network has learnt nothing that helps: try a lower --lr (it was {}), more --epochs, or other columns",
-                self.lr
-            )
-        } else {
-            "try other layers, another --lr or more --epochs, or take the simpler model".to_string()
-        };
-        let problem = format!(
-            "the network is no better than {}: {which} loss {} against {}{figures}; {advice}",
-            baseline.name,
-            fixed(own),
-            fixed(other),
-        );
-        Warning::NoBetter { problem }
+        let accuracy = valid.value(Metric::Accuracy);
+        Ok(Verdict::of((&self.constant, linear), (valid.loss, accuracy), self.lr))
     }
 
     /// Keeps some training rows for a report.
@@ -175,13 +130,157 @@ impl Judge {
         if path.exists() { Ok(()) } else { self.digest.write(&path) }
     }
 
-    /// Writes the validation rows with their predictions.
+    /// Writes the validation rows with their predictions, and beside the digest of the training rows the checksum of that file.
     pub(crate) fn write_validation(&self, trained: &Ensemble, folder: &Path) -> Result<()> {
-        match &self.valid {
-            Some(valid) => write_predictions(trained, valid, &folder.join(VALIDATION)),
-            None => Ok(()),
-        }
+        let Some(valid) = &self.valid else { return Ok(()) };
+        let path = folder.join(VALIDATION);
+        write_predictions(trained, valid, &path)?;
+        let file = FileDigest { rows: valid.rows() as u64, checksum: file_checksum(&path)? };
+        self.digest.clone().with_validation(file).write(&folder.join(TRAINING_ROWS))
     }
+}
+
+impl Verdict {
+    /// Compares a network's loss and accuracy on validation rows with those of baselines; of a linear model that is missing, the reason is
+    /// given. `lr` is the learning rate that an advice names.
+    fn of(
+        (constant, linear): (&Baseline, Result<Baseline, &str>),
+        (loss, accuracy): (f64, Option<f64>),
+        lr: f64,
+    ) -> Self {
+        let without_linear = linear.as_ref().err().map(ToString::to_string);
+        let linear = linear.ok();
+        let lines = std::iter::once(constant).chain(&linear).map(ToString::to_string).collect();
+        let mut warning = None;
+        // The simplest one that is as good is the one to name.
+        for baseline in linear.iter().chain([constant]) {
+            let more_often_right = accuracy > baseline.metrics.accuracy;
+            // Probabilities that are worse than a line's may belong to better classes; worse than always the same are none.
+            let matters = !more_often_right || std::ptr::eq(baseline, constant);
+            if matters && is_level(loss, baseline.metrics.loss) {
+                warning = Some(no_better(baseline, ("valid", loss), accuracy, lr));
+            }
+        }
+        let compared = |baseline: &Baseline| Comparison {
+            name: baseline.name.clone(),
+            figures: Figures::new(None, Some(&baseline.metrics)),
+        };
+        let comparisons = Comparisons {
+            constant: Some(compared(constant)),
+            linear: linear.as_ref().map(compared),
+            without_linear,
+        };
+        Self { lines, warning, comparisons }
+    }
+
+    /// Compares the networks of folds with baselines of the same folds, by the means of their figures.
+    ///
+    /// # Errors
+    /// If the rows do not fit the networks' options.
+    pub(super) fn of_folds(folds: &[JudgedFold<'_>]) -> Result<Self> {
+        let (mut constants, mut linears) = (Vec::new(), Ok(Vec::new()));
+        for JudgedFold { trained, split, options, .. } in folds {
+            constants.push(Baseline::constant(trained, split));
+            let Ok(found) = &mut linears else { continue };
+            match Baseline::why_no_linear(&trained.model, split, &options.loss) {
+                Some(why) => linears = Err(why),
+                None => match Baseline::linear(trained, split, options)? {
+                    Some(linear) => found.push(linear),
+                    None => linears = Err(NO_END),
+                },
+            }
+        }
+        let mean = |values: Option<Vec<f64>>| {
+            values.map(|all| all.iter().sum::<f64>() / all.len().max(1) as f64)
+        };
+        let loss = mean(folds.iter().map(|fold| fold.loss).collect());
+        let accuracy = mean(folds.iter().map(|fold| fold.accuracy).collect());
+        let lr = folds.first().map_or(f64::NAN, |fold| fold.options.lr);
+        let linear = linears.map(|all| mean_baseline(&all));
+        Ok(Self::of((&mean_baseline(&constants), linear), (loss.unwrap_or(f64::NAN), accuracy), lr))
+    }
+}
+
+/// A fold's network, its rows, and its figures on the rows that were held out.
+pub(super) struct JudgedFold<'a> {
+    pub(super) trained: &'a TrainedModel,
+    pub(super) split: &'a Split,
+    pub(super) options: &'a TrainOptions,
+    pub(super) loss: Option<f64>,
+    pub(super) accuracy: Option<f64>,
+}
+
+/// Returns the mean of the baselines of several folds, under a name that says so.
+fn mean_baseline(folds: &[Baseline]) -> Baseline {
+    let metrics: Vec<Metrics> = folds.iter().map(|it| it.metrics.clone()).collect();
+    let first = folds.first().map_or("", |it| it.name.as_str());
+    let name = match folds.iter().all(|it| it.name == first) {
+        true => first,
+        // Folds may differ in the class that they have most rows of.
+        false if first.starts_with("always") => "always the most frequent",
+        false => "a linear model",
+    };
+    let rows = metrics.iter().map(|it| it.rows).sum();
+    Baseline {
+        name: format!("{name}, mean of {} folds", count(folds.len() as u64)),
+        metrics: Metrics { rows, ..mean_metrics(&metrics) },
+    }
+}
+
+/// Returns the mean of the figures of several drawings or folds; without a value where one has none.
+pub(super) fn mean_metrics(all: &[Metrics]) -> Metrics {
+    let Some(first) = all.first() else { return Metrics::default() };
+    let count = all.len() as f64;
+    let mean = |of: &dyn Fn(&Metrics) -> Option<f64>| -> Option<f64> {
+        let values: Option<Vec<f64>> = all.iter().map(of).collect();
+        values.map(|values| values.iter().sum::<f64>() / count)
+    };
+    let asked = first.asked.iter().map(|(metric, _)| (*metric, mean(&|it| it.value(*metric))));
+    Metrics {
+        rows: first.rows,
+        loss: mean(&|it| Some(it.loss)).unwrap_or(f64::NAN),
+        accuracy: mean(&|it| it.accuracy),
+        r2: mean(&|it| it.r2),
+        mae: mean(&|it| it.mae),
+        rmse: mean(&|it| it.rmse),
+        asked: asked.collect(),
+    }
+}
+
+/// Warns of a network that is no better than a baseline.
+fn no_better(
+    baseline: &Baseline,
+    (which, own): (&str, f64),
+    accuracy: Option<f64>,
+    lr: f64,
+) -> Warning {
+    let other = baseline.metrics.loss;
+    let figures = match (accuracy, baseline.metrics.accuracy) {
+        (Some(own), Some(other)) => {
+            format!(" (accuracy {:.2} % against {:.2} %)", 100.0 * own, 100.0 * other)
+        }
+        _ => String::new(),
+    };
+    let advice = if accuracy > baseline.metrics.accuracy {
+        "its classes are right more often, but its probabilities are far too sure: try a lower --lr, fewer --epochs, or \
+         cross-entropy(label-smoothing=0.1)"
+            .to_string()
+    } else if baseline.name.starts_with("always") {
+        // Weights that moved too far come back to no more than a guess.
+        format!(
+            "the network has learnt nothing that helps: try a lower --lr (it was {}), more --epochs, or other columns",
+            lr
+        )
+    } else {
+        "try other layers, another --lr or more --epochs, or take the simpler model".to_string()
+    };
+    let problem = format!(
+        "the network is no better than {}: {which} loss {} against {}{figures}; {advice}",
+        baseline.name,
+        fixed(own),
+        fixed(other),
+    );
+    Warning::NoBetter { problem }
 }
 
 /// Returns true if a loss is no better than another one; a difference in the last digits is none.
@@ -189,14 +288,16 @@ fn is_level(own: f64, other: f64) -> bool {
     own >= other - 1e-3 * other.abs()
 }
 
-/// Writes rows as a table: their place among the validation rows, features, targets, and predictions as `wgrad predict` gives
+/// Writes rows as a table: their numbers in the table that they are of, features, targets, and predictions as `wgrad predict` gives
 /// them.
 fn write_predictions(trained: &Ensemble, rows: &Dataset, path: &Path) -> Result<()> {
     let schema = rows.schema();
     let told = PredictionColumns::of(trained.first());
     let weight = schema.weight.as_deref().filter(|_| rows.weights().is_some());
     let columns = schema.read_columns().into_iter().chain(schema.targets()).chain(weight);
-    let header = StringRecord::from_iter(columns);
+    let columns: Vec<&str> = columns.collect();
+    let number = row_column(&columns);
+    let header = StringRecord::from_iter([number.as_str()].into_iter().chain(columns));
     let (names, _) = told.header(&header);
     let mut sink = PredictionWriter::open(Some(path), false, &names, CellStyle::default())?;
     let predictor = Predictor::on_device(trained.clone(), &DeviceKind::Cpu, Some(ROWS))?;
@@ -213,6 +314,18 @@ fn write_predictions(trained: &Ensemble, rows: &Dataset, path: &Path) -> Result<
     sink.finish()
 }
 
+/// Returns the name of the column with the numbers of rows: `row`, or a longer one if a column of the table has that name.
+pub(super) fn row_column(columns: &[&str]) -> String {
+    let mut name = ROW.to_string();
+    for number in 2_u64.. {
+        if !columns.contains(&name.as_str()) {
+            break;
+        }
+        name = format!("{ROW}_{number}");
+    }
+    name
+}
+
 /// A row as texts.
 fn record(rows: &Dataset, row: usize) -> StringRecord {
     let mut cells = rows.schema().cells_of(&rows.row(row).to_vec());
@@ -222,7 +335,8 @@ fn record(rows: &Dataset, row: usize) -> StringRecord {
     for cell in odd[first..].iter().take_while(|cell| cell.row == row) {
         cells[cell.column] = cell.text.clone().unwrap_or_default();
     }
-    let mut record = StringRecord::from(cells);
+    let mut record = StringRecord::from(vec![rows.row_number(row).to_string()]);
+    record.extend(&cells);
     push_targets(&mut record, rows, row);
     if let (Some(_), Some(weights)) = (&rows.schema().weight, rows.weights()) {
         record.push_field(&weights[row].to_string());

@@ -35,6 +35,11 @@ fn arg(row: &OptionRow, command: &str) -> Option<Arg> {
         Takes::AnyText => arg.allow_hyphen_values(true),
         Takes::Path => arg.value_parser(parser()),
         Takes::Switch => arg.num_args(0..=1).default_missing_value("true"),
+        Takes::OptionalPath => arg
+            .value_parser(parser())
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true"),
     };
     Some(match (command, row.key) {
         ("resume", TABLE) => arg.long(TABLE).value_name("FILE"),

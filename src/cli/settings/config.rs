@@ -10,12 +10,13 @@ use std::str::FromStr;
 use super::network::Network;
 use super::paths::path_text;
 use super::raw_settings::RawSettings;
+use super::recipes::TakenRecipe;
 use crate::cli::cache::{table_folder, tuning_folder};
 use crate::cli::wording::{with_options, without_weights};
 use crate::data::{
-    Arranged, Dataset, DuplicateColumn, Folds, LoadedTable, Preprocessing, ReadProgress, Schema,
-    Split, SplitColumns, TableFormat, TableOptions, Target, TargetKind, Targets, column_names_as,
-    is_lasting, is_workbook, list, option_value,
+    Arranged, Dataset, DuplicateColumn, FeatureScaling, Folds, LoadedTable, Preprocessing,
+    ReadProgress, Schema, Split, SplitColumns, TableFormat, TableOptions, Target, TargetKind,
+    Targets, column_names_as, is_lasting, is_workbook, list, option_value,
 };
 use crate::device::{DeviceInfo, DeviceKind, Tuning, free_host_memory};
 use crate::error::{Error, Result};
@@ -26,7 +27,9 @@ use crate::plan::Precision;
 use crate::random::Seed;
 use crate::report::pluralize;
 use crate::shape::short;
-use crate::train::{KeepWeights, TrainOptions, Warning, check_dataset, with_input_tables};
+use crate::train::{
+    KeepWeights, TrainOptions, Warning, check_dataset, usual_batch_size, with_input_tables,
+};
 
 /// Kind of target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,6 +84,10 @@ pub(crate) struct RunConfig {
     pub(super) split_seed: Option<Seed>,
     /// True if the learning rate is to be found before the run.
     pub(crate) lr_is_auto: bool,
+    /// True if the number of training rows decides the size of batches.
+    pub(super) batch_is_auto: bool,
+    /// Seconds of training, for which the number of epochs is chosen before the run.
+    pub(crate) time_budget: Option<f64>,
     /// Number of networks of an ensemble.
     pub(crate) members: u32,
     /// Number of folds of a cross-validation; 0 for none.
@@ -96,6 +103,8 @@ pub(crate) struct RunConfig {
     pub(super) start: InitFrom,
     pub(crate) device: DeviceKind,
     pub(crate) out: PathBuf,
+    /// Place of event files for TensorBoard, if any are written.
+    pub(super) tensorboard: TensorBoardFolder,
     /// True if all weights of a file have to fit.
     pub(super) init_strict: bool,
     /// True if columns that say what another one says are no features.
@@ -124,6 +133,20 @@ impl TableCache {
             Self::Folder(folder) => Some(folder.clone()),
         }
     }
+}
+
+/// Folder of event files in a run folder.
+const TENSORBOARD: &str = "tensorboard";
+
+/// Place of event files for TensorBoard, if any are written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum TensorBoardFolder {
+    #[default]
+    None,
+    /// In the run folder.
+    InRun,
+    /// In a folder for several runs, which has a folder for each.
+    Other(PathBuf),
 }
 
 /// Which checkpoints are on disk.
@@ -158,11 +181,14 @@ impl Default for RunConfig {
             valid: ValidSource::Share(USUAL_SHARE),
             split_seed: None,
             lr_is_auto: false,
+            batch_is_auto: false,
+            time_budget: None,
             members: 1,
             folds: 0,
             folds_repeats: 1,
             fold: None,
             refit: false,
+            tensorboard: TensorBoardFolder::None,
             valid_sheet: None,
             start: InitFrom::Scheme(Init::default()),
             device: DeviceKind::default(),
@@ -241,17 +267,12 @@ impl RunConfig {
         origin: Option<&Preprocessing>,
         progress: ReadProgress,
     ) -> Result<PreparedTable> {
-        let (LoadedTable { data, columns, notes: format }, left_out) =
-            self.read(origin, progress)?;
+        let (table, left_out) = self.read(origin, progress)?;
+        let Some(origin) = origin else { return self.prepared(table) };
+        let LoadedTable { data, columns, notes: format } = table;
         let mut format = self.format_text(&self.table, &format);
         let mut notes = self.notes(&data);
         notes.extend(left_out);
-        let Some(origin) = origin else {
-            let data = self.split(data, &columns, &mut format, true)?;
-            notes.extend(self.split_notes(&data, &columns));
-            let (features, targets) = (Vec::new(), Vec::new());
-            return Ok(PreparedTable { data, notes, format, features, targets });
-        };
         let (data, other_kinds) = data.encoded_like(&origin.schema);
         let Arranged { data, mut features, targets } = data.arranged_like(&origin.schema);
         // Names of inputs say less than the column that is missing or of another kind.
@@ -277,6 +298,17 @@ impl RunConfig {
         }
         let data = self.split(data, &columns, &mut format, false)?;
         notes.extend(self.split_notes(&data, &columns));
+        Ok(PreparedTable { data, notes, format, features, targets })
+    }
+
+    /// Splits a table whose columns and classes nothing decides but its own rows.
+    pub(crate) fn prepared(&self, table: LoadedTable) -> Result<PreparedTable> {
+        let LoadedTable { data, columns, notes: format } = table;
+        let mut format = self.format_text(&self.table, &format);
+        let mut notes = self.notes(&data);
+        let data = self.split(data, &columns, &mut format, true)?;
+        notes.extend(self.split_notes(&data, &columns));
+        let (features, targets) = (Vec::new(), Vec::new());
         Ok(PreparedTable { data, notes, format, features, targets })
     }
 
@@ -332,7 +364,20 @@ impl RunConfig {
         let options = TrainOptions { seed, ..self.options.clone() };
         // Without rows that are drawn, and with the run's own seed, the setting says nothing.
         let split_seed = Some(self.seed_of_split()).filter(|split| *split != seed);
-        Self { options, split_seed, members: 1, out, ..self.clone() }
+        let tensorboard = TensorBoardFolder::None;
+        Self { options, split_seed, members: 1, out, tensorboard, ..self.clone() }
+    }
+
+    /// Returns the folder of event files for TensorBoard of a run, or a sweep, in the folder `out`; `None` if none are asked for.
+    pub(crate) fn tensorboard_of(&self, out: &Path) -> Option<PathBuf> {
+        match &self.tensorboard {
+            TensorBoardFolder::None => None,
+            TensorBoardFolder::InRun => Some(out.join(TENSORBOARD)),
+            // Runs side by side in one folder can be compared.
+            TensorBoardFolder::Other(folder) => {
+                Some(folder.join(out.file_name().unwrap_or(TENSORBOARD.as_ref())))
+            }
+        }
     }
 
     /// Returns the same settings for a part of the run: so many epochs of it, with schedules as for all of them.
@@ -340,6 +385,12 @@ impl RunConfig {
         let schedule_epochs = Some(self.options.scheduled_epochs());
         let options = TrainOptions { epochs, schedule_epochs, ..self.options.clone() };
         Self { options, ..self.clone() }
+    }
+
+    /// Returns the same settings for so many epochs in all, as if these had been given.
+    pub(crate) fn of_epochs(&self, epochs: u32) -> Self {
+        let options = TrainOptions { epochs, ..self.options.clone() };
+        Self { options, time_budget: None, ..self.clone() }
     }
 
     /// Returns the seed of the run.
@@ -377,25 +428,40 @@ impl RunConfig {
         let seed = self.options.seed.of_member(fold / self.folds.max(1));
         let options = TrainOptions { seed, ..self.options.clone() };
         let split_seed = Some(self.seed_of_split()).filter(|split| *split != seed);
-        Self { options, split_seed, fold: Some(fold), refit: false, out, ..self.clone() }
+        let tensorboard = TensorBoardFolder::None;
+        Self {
+            options,
+            split_seed,
+            fold: Some(fold),
+            refit: false,
+            out,
+            tensorboard,
+            ..self.clone()
+        }
     }
 
     /// Returns the settings of a network that is trained on all rows for so many epochs, with schedules as the folds had them.
     pub(crate) fn of_refit(&self, epochs: u32, out: PathBuf) -> Self {
         let scheduled = self.options.scheduled_epochs();
+        // Without a schedule, its length only says how long a warm-up may be.
+        let counts =
+            !self.options.length_dependent().is_empty() || self.options.warmup > f64::from(epochs);
         let options = TrainOptions {
             epochs,
-            schedule_epochs: Some(scheduled).filter(|scheduled| *scheduled != epochs),
+            schedule_epochs: Some(scheduled).filter(|it| counts && *it != epochs),
             stop_patience: None,
             stop_delta: TrainOptions::default().stop_delta,
             stop_metric: TrainOptions::default().stop_metric,
             keep: Some(KeepWeights::Last),
+            // These are of validation rows, which only the folds have.
+            metrics: Vec::new(),
             ..self.options.clone()
         };
         let valid = ValidSource::Share(0.0);
         let reading =
             TableOptions { ignore: self.ignored_with_group(), group: None, ..self.reading.clone() };
-        let base = Self { options, valid, reading, out, ..self.clone() };
+        let tensorboard = TensorBoardFolder::None;
+        let base = Self { options, valid, reading, out, tensorboard, ..self.clone() };
         Self { folds: 0, folds_repeats: 1, fold: None, refit: false, split_seed: None, ..base }
     }
 
@@ -434,6 +500,28 @@ impl RunConfig {
             false => None,
         };
         Ok(FoldedTable { data, whole, folds, splits, notes, format })
+    }
+
+    /// Returns what was taken of a recipe, if one was named.
+    pub(crate) fn recipe(&self) -> Option<&TakenRecipe> {
+        self.raw.recipe()
+    }
+
+    /// Reads the table to see what kind its target is of, and about how many rows it trains on.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of rows, which lies between none and all"
+    )]
+    pub(super) fn target_and_rows(&self, progress: ReadProgress) -> Result<(TargetKind, usize)> {
+        let (LoadedTable { data, .. }, _) = self.read(None, progress)?;
+        let held = match &self.valid {
+            _ if self.folds > 0 => 1.0 / f64::from(self.folds),
+            ValidSource::Share(share) | ValidSource::Last(share) => *share,
+            ValidSource::File(_) => 0.0,
+        };
+        let rows = (data.rows() as f64 * (1.0 - held)).round() as usize;
+        Ok((data.schema().kind.clone(), rows))
     }
 
     /// Returns true if a setting was given.
@@ -742,7 +830,13 @@ impl RunConfig {
             preparation
         });
         let loss = self.loss_for(train);
-        TrainOptions { loss, tuning, preparation, ..self.options.clone() }
+        let batch_size = self.batch_size(train);
+        TrainOptions { loss, tuning, preparation, batch_size, ..self.options.clone() }
+    }
+
+    /// Returns the rows of a batch for this table: as given, or by the number of its rows.
+    fn batch_size(&self, train: &Dataset) -> usize {
+        if self.batch_is_auto { usual_batch_size(train.rows()) } else { self.options.batch_size }
     }
 
     /// Options of training, but for those that the table decides.
@@ -752,11 +846,7 @@ impl RunConfig {
 
     /// The loss that was given, or that of the task.
     fn loss_for(&self, data: &Dataset) -> Loss {
-        self.loss.clone().unwrap_or(match data.schema().kind {
-            TargetKind::Classes(_) => Loss::CROSS_ENTROPY,
-            TargetKind::Number | TargetKind::Numbers(_) => Loss::Mse,
-            TargetKind::Labels(_) => Loss::BinaryCrossEntropy,
-        })
+        self.loss.clone().unwrap_or_else(|| Loss::usual(&data.schema().kind))
     }
 
     /// Outputs that the network needs for this table.
@@ -807,23 +897,41 @@ impl RunConfig {
         Ok(Some((params, warnings)))
     }
 
+    /// Returns those of some settings that were given on the command line, as they are typed.
+    pub(crate) fn typed(&self, keys: &[&'static str]) -> Vec<String> {
+        let typed = keys.iter().filter(|key| self.raw.is_typed(key));
+        typed.map(|key| self.raw.place(key)).collect()
+    }
+
     /// Returns remarks on settings that have no effect on this table or device.
     pub(crate) fn without_effect(&self, train: &Dataset, device: &DeviceInfo) -> Vec<Warning> {
         let mut notes = Vec::new();
-        let typed = |keys: &[&'static str]| -> Vec<String> {
-            let typed = keys.iter().filter(|key| self.raw.is_typed(key));
-            typed.map(|key| self.raw.place(key)).collect()
-        };
         let names = |keys: Vec<String>| keys.join(" and ");
         let has_texts = train.schema().columns.iter().any(|column| column.encoding.is_category());
-        let of_texts = typed(&["min-count", "one-hot"]);
+        let of_texts = self.typed(&["min-count", "one-hot", "embedding-width"]);
         if !of_texts.is_empty() && !has_texts {
             notes.push(format!(
                 "no column is taken for texts, so {} changes nothing",
                 names(of_texts)
             ));
         }
-        let of_gpus = typed(&["tune", "tune-ms"]);
+        let as_is = train.number_inputs().len() == train.columns();
+        let scaled = self.typed(&["scale-texts"]);
+        if !scaled.is_empty() && (as_is || self.options.scale == FeatureScaling::None) {
+            notes.push(format!(
+                "no input stands for a text or a gap and is scaled, so {} changes nothing",
+                names(scaled)
+            ));
+        }
+        let (rows, batch) = (train.rows(), self.batch_size(train));
+        let dropped = self.typed(&["drop-last"]);
+        if !dropped.is_empty() && (rows < batch || rows.is_multiple_of(batch)) {
+            notes.push(format!(
+                "the {rows} training rows leave no smaller batch behind whole ones of {batch}, so {} changes nothing",
+                names(dropped)
+            ));
+        }
+        let of_gpus = self.typed(&["tune", "tune-ms"]);
         if !of_gpus.is_empty() && device.is_cpu() {
             notes.push(format!("{} is for GPUs, and changes nothing on the CPU", names(of_gpus)));
         }

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::config::RunConfig;
 use super::options::OPTIONS;
+use super::recipes::TakenRecipe;
 use super::sources::RECORD;
 use crate::error::{Error, Result};
 use crate::train::{RunInfo, TrainOptions};
@@ -41,6 +42,8 @@ struct Record<'a> {
     reason: &'a str,
     variants: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
+    recipe: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<String>,
 }
 
@@ -58,6 +61,7 @@ pub(crate) fn config_text(
         driver: &info.device.driver,
         reason: &info.reason,
         variants: &info.variants,
+        recipe: config.recipe().map(TakenRecipe::name),
         data: info.streaming.map(|streaming| streaming.to_string()),
     };
     let file = ConfigFile { run: &config.with_options(options), record };

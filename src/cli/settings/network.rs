@@ -80,7 +80,7 @@ pub(super) struct Layers {
 }
 
 /// Settings of a plain network: they fall with the choice of all layers.
-pub(super) const OF_PLAIN: [&str; 4] = ["hidden", "norm", "activation", "dropout"];
+pub(crate) const OF_PLAIN: [&str; 4] = ["hidden", "norm", "activation", "dropout"];
 
 impl Default for Network {
     fn default() -> Self {
@@ -255,6 +255,16 @@ fn layer(value: &toml::Value, place: &LayerPlace) -> Result<Vec<LayerSpec>, Stri
     match (name.as_str(), table.get("layers"), table.get("branches")) {
         ("residual", Some(inside), _) => {
             only(LayerSpec::residual(layer_list(inside, &place.inside(None))?))
+        }
+        ("batch_ensemble" | "batch-ensemble", Some(inside), _) => {
+            let layers = layer_list(inside, &place.inside(None))?;
+            let rest = table.iter().filter(|(key, _)| !["type", "layers"].contains(&key.as_str()));
+            let named = rest.map(|(key, value)| {
+                let text = text_of(value)
+                    .ok_or_else(|| wrong(&format!("{key} must be a number, true or false")))?;
+                Ok((key.clone(), text))
+            });
+            Ok(vec![LayerSpec::batch_ensemble(named.collect::<Result<_, String>>()?, layers)])
         }
         ("branches", _, Some(branches)) => {
             let branches = branches.as_array().ok_or_else(|| wrong("branches must be a list"))?;

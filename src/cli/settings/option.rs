@@ -61,6 +61,8 @@ pub(super) enum Takes {
     Path,
     /// True or false; the option alone says true.
     Switch,
+    /// A path behind an equals sign; the option alone says true.
+    OptionalPath,
 }
 
 /// A value as `config.toml` has it.

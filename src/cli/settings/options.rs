@@ -8,7 +8,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::config::{INIT_SCALE, InitFrom, RunConfig, TableCache, ValidSource};
+use super::config::{INIT_SCALE, InitFrom, RunConfig, TableCache, TensorBoardFolder, ValidSource};
 use super::network::{activation, activation_text, dropout, hidden, layers};
 use super::option::Heading::{Data, Device, Network, Output};
 use super::option::{OptionRow, Shown, Takes};
@@ -17,13 +17,13 @@ use super::raw_settings::{RawSetting, TABLE};
 use super::values::{
     add_groups, class_weights, column_list, column_rules, decimal, delimiter, delimiter_text,
     device_memory, duplicates, groups, header, host_memory, is_none, keep_checkpoints, minutes,
-    set_optimizer, start, table_cache, target_scale, valid,
+    seconds_of, set_optimizer, start, table_cache, target_scale, valid,
 };
 use crate::data::{ColumnRule, DecimalMark, FeatureScaling, GapRule};
 use crate::error::{Error, Result};
 use crate::graph::{Group, Optimizer, Reduction, RequiredTarget};
 use crate::random::Seed;
-use crate::train::{ClassWeights, KeepWeights, Metric, ScheduleKind};
+use crate::train::{ClassWeights, KeepWeights, Metric, Recipe, ScheduleKind};
 
 const USUAL: OptionRow = OptionRow::USUAL;
 
@@ -209,6 +209,23 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
         ..USUAL
     },
     OptionRow {
+        key: "embedding-width",
+        value: "COLUMNS",
+        heading: Data,
+        help: "Columns of an embedding's table, unless --columns says them [default: by the number of texts]",
+        read: |run, it| {
+            let width = it.plain::<usize>("a whole number above 0")?;
+            match width {
+                0 => Err(it.wrong("0, but it must be above 0")),
+                _ => put(&mut run.reading.embedding_width, Ok(Some(width))),
+            }
+        },
+        show: |run| {
+            run.reading.embedding_width.and_then(|it| i64::try_from(it).ok()).and_then(some)
+        },
+        ..USUAL
+    },
+    OptionRow {
         key: "missing",
         value: "MARKS",
         heading: Data,
@@ -263,6 +280,18 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
         takes: Takes::AnyText,
         read: |run, it| put(&mut run.positive, it.text().map(Some)),
         show: |run| run.positive.clone().and_then(some),
+        ..USUAL
+    },
+    OptionRow {
+        key: "recipe",
+        heading: Network,
+        brief: "Settings that go together [default: auto]",
+        help: "Settings that go together: plain, a small network that trains quickly; realmlp, a wider one that trains longer; tabm, 32 \
+               networks that share weights; or auto, plain or realmlp by the number of training rows. Each of them stays an option: \
+               what is given here or in a file wins. `wgrad vocabulary` lists them [default: auto, or plain if you give any setting of \
+               the network or of its training]",
+        read: |_, it| it.parse::<Recipe>().map(drop),
+        // The settings themselves are shown.
         ..USUAL
     },
     OptionRow {
@@ -474,7 +503,7 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
     OptionRow {
         key: "no-decay",
         value: "PARAMETERS",
-        help: "Parameters without weight decay: bias, norm, matrix, or names such as \"0.*\", between commas [default: none]",
+        help: "Parameters without weight decay: bias, norm, matrix, scale, activation, numbers, embedding, or names such as \"0.*\", between commas [default: none]",
         read: |run, it| {
             add_groups(
                 run,
@@ -554,6 +583,15 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
         ..USUAL
     },
     OptionRow {
+        key: "time-budget",
+        value: "TIME",
+        help: "Time for training, such as 90s, 10m or 2h: an epoch is timed before, and --epochs lowered to as many as the time is \
+               enough for [default: none]",
+        commands: &["train"],
+        read: |run, it| put(&mut run.time_budget, it.read(seconds_of).map(Some)),
+        ..USUAL
+    },
+    OptionRow {
         key: "stop-patience",
         value: "EPOCHS",
         help: "Stop after so many epochs in which --stop-metric got no better, or none for never [default: none]",
@@ -606,6 +644,15 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
         ..USUAL
     },
     OptionRow {
+        key: "keep-later",
+        value: "true|false",
+        help: "Whether of epochs with the same value of --stop-metric the last is the best, and not the first [default: false]",
+        takes: Takes::Switch,
+        read: |run, it| put(&mut run.options.keep_later, it.plain("true or false")),
+        show: |run| run.options.keep_later.then_some(true).and_then(some),
+        ..USUAL
+    },
+    OptionRow {
         key: "metrics",
         value: "NAMES",
         help: "More metrics of the validation rows for each epoch, such as f1_macro,roc_auc,top_3 or mape [default: none]",
@@ -622,9 +669,17 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
     OptionRow {
         key: "batch-size",
         value: "ROWS",
-        brief: "Rows of a batch [default: 32]",
-        help: "Rows of a batch [default: 32]",
-        read: |run, it| put(&mut run.options.batch_size, it.plain("a whole number above 0")),
+        brief: "Rows of a batch, or auto for 32 to 512 [default: 32]",
+        help: "Rows of a batch, or auto: 32, and 64, 128, 256 or 512 from 2,800, 4,500, 6,400 or 32,000 training rows on [default: 32]",
+        read: |run, it| {
+            run.batch_is_auto = it.text()?.trim() == "auto";
+            match run.batch_is_auto {
+                true => Ok(()),
+                false => {
+                    put(&mut run.options.batch_size, it.plain("a whole number above 0, or auto"))
+                }
+            }
+        },
         show: |run| some(i64::try_from(run.options.batch_size).ok()?),
         ..USUAL
     },
@@ -655,6 +710,15 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
         ..USUAL
     },
     OptionRow {
+        key: "drop-last",
+        value: "true|false",
+        help: "Whether an epoch leaves out the rows that make no whole batch; with --shuffle these are others each time [default: false]",
+        takes: Takes::Switch,
+        read: |run, it| put(&mut run.options.drop_last, it.plain("true or false")),
+        show: |run| run.options.drop_last.then_some(true).and_then(some),
+        ..USUAL
+    },
+    OptionRow {
         key: "scale",
         heading: Data,
         help: "Scaling of features: standard (mean 0, deviation 1), robust (median and quartiles, and no value beyond 3), minmax (0 to \
@@ -670,6 +734,25 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
             Some(_) => some(INIT_SCALE),
             None => some(run.options.scale.to_string()),
         },
+        ..USUAL
+    },
+    OptionRow {
+        key: "scale-texts",
+        value: "true|false",
+        heading: Data,
+        help: "Whether inputs of 0 and 1, which stand for texts and gaps, are scaled as --scale says, too [default: false]",
+        takes: Takes::Switch,
+        read: |run, it| put(&mut run.options.scale_texts, it.plain("true or false")),
+        show: |run| run.options.scale_texts.then_some(true).and_then(some),
+        ..USUAL
+    },
+    OptionRow {
+        key: "clamp",
+        value: "true|false",
+        help: "Whether predictions of numbers are kept within the least and the largest target of the training rows [default: false]",
+        takes: Takes::Switch,
+        read: |run, it| put(&mut run.options.clamp, it.plain("true or false")),
+        show: |run| run.options.clamp.then_some(true).and_then(some),
         ..USUAL
     },
     OptionRow {
@@ -762,7 +845,7 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
         value: "SCHEME|FILE.safetensors",
         heading: Network,
         help: "How weights start: pytorch, kaiming-uniform, kaiming-normal, xavier-uniform, xavier-normal, lecun-uniform, \
-               lecun-normal, orthogonal, trunc-normal, constant, siren or ntk, with arguments such as \
+               lecun-normal, orthogonal, trunc-normal, constant, siren, ntk or unit-variance, with arguments such as \
                \"kaiming-normal(gain=tanh, fan=out)\"; or weights from a file [default: pytorch, and siren for the activation siren]",
         takes: Takes::Path,
         read: |run, it| put(&mut run.start, it.read(start)),
@@ -914,6 +997,26 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
         show: |run| some(path_text(&run.out)),
         ..USUAL
     },
+    OptionRow {
+        key: "tensorboard",
+        value: "FOLDER",
+        heading: Output,
+        help: "Event files for TensorBoard: losses, metrics and learning rate of each epoch, in the run folder's folder tensorboard, \
+               or with =FOLDER in a folder for several runs, which has a folder for each; `tensorboard --logdir` shows them",
+        takes: Takes::OptionalPath,
+        commands: &["train"],
+        resume: Some([
+            "",
+            "Event files for TensorBoard, as of `wgrad train`; a run that has them goes on with them",
+        ]),
+        read: |run, it| put(&mut run.tensorboard, it.read(tensorboard)),
+        show: |run| match &run.tensorboard {
+            TensorBoardFolder::None => None,
+            TensorBoardFolder::InRun => some(true),
+            TensorBoardFolder::Other(folder) => some(path_text(folder)),
+        },
+        ..USUAL
+    },
     // Last, since tables of TOML follow all other values.
     OptionRow {
         key: "groups",
@@ -940,6 +1043,16 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
 /// Reads the name of a column.
 fn column(it: &RawSetting) -> Result<Option<String>> {
     it.text().map(|text| Some(text.trim().to_string()))
+}
+
+/// Reads where event files go: true for the run folder, or a folder.
+fn tensorboard(text: &str) -> Result<TensorBoardFolder> {
+    Ok(match text {
+        "true" => TensorBoardFolder::InRun,
+        "false" => TensorBoardFolder::None,
+        "" => return Err(Error::setting("tensorboard", "empty; name a folder, or leave it out")),
+        folder => TensorBoardFolder::Other(path_of(folder)),
+    })
 }
 
 /// Puts a value that could be read into its place.

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use super::name_list::parts_of;
+use super::recipes::TakenRecipe;
+use crate::data::parts_of;
 use crate::error::{Error, Result};
 
 /// The key of the table to train on, which `train` and `plan` take without dashes.
@@ -28,6 +29,11 @@ pub(super) struct RawSetting {
 impl RawSetting {
     pub(super) fn key(&self) -> &'static str {
         self.key
+    }
+
+    /// Returns true if the value stands in a file that is shown so.
+    pub(super) fn is_of(&self, shown: &str) -> bool {
+        self.place.strip_prefix(shown).is_some_and(|rest| rest.starts_with(':'))
     }
 
     pub(super) fn value(&self) -> &toml::Value {
@@ -85,12 +91,29 @@ impl RawSetting {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct RawSettings {
     given: BTreeMap<&'static str, RawSetting>,
+    /// Note of what was taken of a recipe, if one was named.
+    recipe: Option<TakenRecipe>,
 }
 
 impl RawSettings {
     /// Adds a setting with the place where it was given.
     pub(super) fn insert(&mut self, key: &'static str, value: toml::Value, place: String) {
         self.given.insert(key, RawSetting { key, value, place });
+    }
+
+    /// Returns the same settings with a note of what was taken of a recipe.
+    pub(super) fn taking(self, recipe: TakenRecipe) -> Self {
+        Self { recipe: Some(recipe), ..self }
+    }
+
+    /// Returns what was taken of a recipe.
+    pub(super) fn recipe(&self) -> Option<&TakenRecipe> {
+        self.recipe.as_ref()
+    }
+
+    /// Returns the keys of all settings.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'static str> {
+        self.given.keys().copied()
     }
 
     /// Leaves settings out.

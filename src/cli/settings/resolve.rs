@@ -59,6 +59,7 @@ fn check_together(run: &RunConfig) -> Result<()> {
     for (key, watched, owner) in [
         ("stop-metric", watches, "--stop-patience and --keep best"),
         ("stop-delta", stops, "--stop-patience"),
+        ("keep-later", watches, "--stop-patience and --keep best"),
     ] {
         if run.raw.has(key) && !watched {
             return refuse(key, format!("nothing is watched; it belongs to {owner}"));
@@ -271,6 +272,10 @@ mod tests {
         assert_eq!(run.options.target_scale, Some(FeatureScaling::Quantile));
         let said = refused(&[("columns", "a:logs")]);
         assert!(said.contains("date(PARTS), ignore; and for numbers standard, robust"), "{said}");
+        let said = refused(&[("columns", "income, net:log, b:category")]);
+        assert!(said.ends_with(r#"the name stands in quotes: '"income, net":log'"#), "{said}");
+        let said = refused(&[("columns", "a:log, b")]);
+        assert!(said.ends_with("such as zip:category"), "{said}");
         let said = refused(&[("columns", "a:log, a:number")]);
         assert!(said.contains("`a` is named twice"), "{said}");
         let said = refused(&[("target-scale", "robust")]);

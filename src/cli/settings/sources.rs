@@ -22,7 +22,8 @@ const MOST_BYTES: u64 = 1 << 20;
 pub(super) const RECORD: &str = "record";
 
 /// Settings of optimizers. Those of a file fall with the file's optimizer, where another one is chosen.
-const OF_OPTIMIZER: [&str; 6] = ["weight-decay", "momentum", "nesterov", "beta1", "beta2", "eps"];
+pub(crate) const OF_OPTIMIZER: [&str; 6] =
+    ["weight-decay", "momentum", "nesterov", "beta1", "beta2", "eps"];
 
 /// Takes the options of the command line, and below them the settings of the file that they name.
 pub(crate) fn merge(settings: &Settings) -> Result<RawSettings> {
@@ -39,7 +40,11 @@ pub(crate) fn merge(settings: &Settings) -> Result<RawSettings> {
         (None, Some((table, shown))) => (table.clone(), shown.clone()),
         (None, None) => return Ok(typed),
     };
-    let mut file = from_table(table, &shown)?;
+    Ok(over(from_table(table, &shown)?, typed))
+}
+
+/// Puts settings over those of a file, which lose what others exclude.
+pub(super) fn over(mut file: RawSettings, typed: RawSettings) -> RawSettings {
     // Settings in parentheses are part of the choice; those that are keys go with the name.
     let name = |text: String| text.split('(').next().unwrap_or("").trim().to_ascii_lowercase();
     let optimizer = |settings: &RawSettings| settings.text("optimizer").map(name);
@@ -56,7 +61,7 @@ pub(crate) fn merge(settings: &Settings) -> Result<RawSettings> {
         file.remove(if keeps_best { &["stop-delta"] } else { &["stop-delta", "stop-metric"] });
     }
     file.extend(typed);
-    Ok(file)
+    file
 }
 
 /// Reads a file of settings.
@@ -80,7 +85,8 @@ pub(crate) fn read_table(path: &Path) -> Result<toml::Table> {
     })
 }
 
-fn from_table(mut table: toml::Table, shown: &str) -> Result<RawSettings> {
+/// Takes the settings of a table that is shown so in messages.
+pub(super) fn from_table(mut table: toml::Table, shown: &str) -> Result<RawSettings> {
     table.remove(RECORD);
     let mut given = RawSettings::default();
     for key in OPTIONS.iter().map(|row| row.key) {

@@ -5,11 +5,11 @@
 use std::collections::HashSet;
 
 use super::config::{InitFrom, RunConfig, TableCache, USUAL_SHARE, ValidSource};
-use super::name_list::parts_of;
 use super::paths::path_of;
 use super::raw_settings::{RawSetting, RawSettings, text_of};
 use crate::data::{
     ColumnRule, DecimalMark, FeatureScaling, ScalingRules, TableFormat, TableOptions, list,
+    option_value, parts_of,
 };
 use crate::error::{Error, Result};
 use crate::graph::Group;
@@ -47,16 +47,26 @@ pub(super) fn column_rules(it: &RawSetting) -> Result<ColumnRules> {
             toml::Value::Array(_) => column_list(it)?,
             _ => parts_of(&it.text()?, true),
         };
-        for part in parts {
+        for (place, part) in parts.iter().enumerate() {
             // A format may have colons of its own.
             let head = match part.ends_with(')') {
                 true => part.rfind('(').map_or(part.as_str(), |at| &part[..at]),
                 false => part.as_str(),
             };
             let Some(at) = head.rfind(':') else {
-                return Err(it.wrong(format!(
+                let mut problem = format!(
                     "\"{part}\" has no colon; write a column and its kind, such as zip:category"
-                )));
+                );
+                // A name with a comma was parted there.
+                if let Some((name, kind)) = parts.get(place + 1).and_then(|it| it.rsplit_once(':'))
+                {
+                    let whole =
+                        option_value(&format!("{part}, {}", name.trim()), &format!(":{kind}"));
+                    problem += &format!(
+                        "; if it is part of a name with a comma, the name stands in quotes: {whole}"
+                    );
+                }
+                return Err(it.wrong(problem));
             };
             named.push((part[..at].trim().to_string(), part[at + 1..].to_string()));
         }
@@ -384,12 +394,44 @@ pub(super) fn start(text: &str) -> Result<InitFrom> {
     if file { Ok(InitFrom::File(path)) } else { text.parse().map(InitFrom::Scheme) }
 }
 
+/// Reads a time such as `90s`, `10m`, `1.5h` or `90`, in seconds.
+///
+/// # Errors
+/// If it is no such text.
+pub(crate) fn seconds_of(text: &str) -> Result<f64> {
+    let text = text.trim();
+    let (digits, factor) = match text.char_indices().next_back() {
+        Some((end, 's')) => (&text[..end], 1.0),
+        Some((end, 'm')) => (&text[..end], 60.0),
+        Some((end, 'h')) => (&text[..end], 3600.0),
+        _ => (text, 1.0),
+    };
+    let seconds = digits.trim().parse::<f64>().ok().map(|count| count * factor);
+    let seconds = seconds.filter(|seconds| seconds.is_finite() && *seconds > 0.0);
+    seconds.ok_or_else(|| {
+        Error::setting("time", format!("\"{text}\" is no time; give one such as 90s, 10m or 2h"))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cli::settings::arguments::Settings;
     use crate::cli::settings::resolve::resolve;
     use crate::cli::settings::sources::merge;
+
+    #[test]
+    fn times_are_read_with_their_units() {
+        for (text, want) in
+            [("90s", 90.0), ("90", 90.0), ("10m", 600.0), ("1.5h", 5400.0), (" 2 m ", 120.0)]
+        {
+            assert_eq!(seconds_of(text).unwrap(), want, "{text}");
+        }
+        for text in ["", "s", "0", "-3s", "ten", "3d", "infm", "nan"] {
+            let said = seconds_of(text).unwrap_err().to_string();
+            assert!(said.contains("such as 90s, 10m or 2h"), "{text}: {said}");
+        }
+    }
 
     #[test]
     fn sizes_have_units_of_1024_or_none() {

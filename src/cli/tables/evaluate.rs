@@ -11,11 +11,11 @@ use super::predict::check_finite;
 use super::prefetch::{Next, Prefetcher};
 use super::row_sample::RowSampler;
 use super::training_rows::{Overlap, RowDigest, training_rows};
-use crate::cli::Exit;
 use crate::cli::args::EvaluateArgs;
 use crate::cli::open_run::open_run;
 use crate::cli::output::{Output, failed};
-use crate::cli::wording::{with_options, without_weights};
+use crate::cli::wording::{quoted, with_options, without_weights};
+use crate::cli::{Exit, next};
 use crate::data::{LabelledRows, PartReader, Positive, TableFormat};
 use crate::error::{Error, Result};
 use crate::report::{Console, JsonLines, pluralize, positive_by_column};
@@ -116,11 +116,7 @@ pub(crate) fn evaluate(args: &EvaluateArgs, report: Option<EvaluationReport>) ->
         report(args, &predictor, (&rows, &told), &evaluation)?;
     }
     let known = overlap.and_then(Overlap::rows);
-    if let Some(text) = overlap.and_then(Overlap::text) {
-        console.warn(&format!(
-            "{text} are equal to rows that this run was trained on: on new rows the figures will be worse"
-        ));
-    }
+    overlap.and_then(Overlap::warning).iter().for_each(|text| console.warn(text));
     if let Some(weight) = trained.preparation.schema.weight.as_deref().filter(|_| !weighted) {
         let lacks = without_weights(input.name(), weight, "rows");
         console.warn(&format!("{lacks}; add the column if the figures are to be compared"));
@@ -133,6 +129,17 @@ pub(crate) fn evaluate(args: &EvaluateArgs, report: Option<EvaluationReport>) ->
         out.line(&evaluation.to_string())?;
     }
     out.end()?;
+    // Standard input is read only once, and other weights have no pictures of their own.
+    if cfg!(feature = "pictures") && args.table.as_os_str() != "-" && args.weights.is_none() {
+        let (run, table) = (quoted(&args.run), quoted(&args.table));
+        next::show(
+            &mut console,
+            &[
+                format!("wgrad report {run} {table} --out report.html"),
+                format!("wgrad plot {run} {table} --out pictures"),
+            ],
+        );
+    }
     Ok(Exit::Done)
 }
 

@@ -9,10 +9,12 @@ use crate::cli::Exit;
 use crate::cli::args::InfoArgs;
 use crate::cli::open_run::{CONFIG, figures_of, open_run, text_of};
 use crate::cli::output::{Output, failed};
-use crate::data::{Preprocessing, list};
+use crate::data::{Positive, Preprocessing, list};
 use crate::error::{Error, Result};
+use crate::model::{LayerShape, Sequential};
 use crate::report::{
-    Console, JsonLines, column_texts, count, duration, pluralize, positive, target_texts,
+    Console, JsonLines, column_texts, count, duration, pluralize, positive, positive_by_column,
+    target_texts,
 };
 use crate::shape::number;
 use crate::train::TrainedModel;
@@ -23,6 +25,11 @@ struct InfoLine<'a> {
     loss: String,
     /// Number of networks whose mean is the prediction.
     members: usize,
+    /// True if all networks have the same preprocessing; where not, it is the first one's here.
+    same_preparation: bool,
+    /// The positive class of a target of two classes, and of each label, by column; `null` for others.
+    #[serde(serialize_with = "positive_by_column")]
+    positive: Vec<Positive>,
     /// Parameters of one network.
     parameters: usize,
     layers: Vec<LayerLine>,
@@ -39,27 +46,34 @@ struct LayerLine {
     layer: String,
     inputs: usize,
     outputs: usize,
+    /// Its parameters, with those of layers inside of it.
+    parameters: usize,
 }
 
 pub(crate) fn info(args: &InfoArgs) -> Result<Exit> {
     let ensemble = open_run(&args.run, None, &mut Console::stderr())?;
     let (trained, members) = (ensemble.first(), ensemble.members().len());
+    let as_first = |it: &TrainedModel| it.preparation == trained.preparation;
+    let same = ensemble.members().iter().all(as_first);
     let outcome = figures_of(&args.run)?.map(Value::Object);
     let settings = settings(&args.run)?;
     let mut out = Output::new();
     if args.json {
         let inputs = trained.preparation.schema.features.len();
-        let layers = trained.model.shapes(inputs)?.into_iter().map(|it| LayerLine {
-            layer: it.layer.to_string(),
-            inputs: it.inputs,
-            outputs: it.outputs,
-        });
+        let layer = |it: LayerShape| -> Result<LayerLine> {
+            let layer = it.layer.to_string();
+            let parameters = Sequential::new().layer(it.layer).layout(it.inputs)?.count();
+            Ok(LayerLine { layer, inputs: it.inputs, outputs: it.outputs, parameters })
+        };
+        let layers = trained.model.shapes(inputs)?.into_iter().map(layer);
         let line = InfoLine {
             event: "model",
             loss: trained.criterion.loss.to_string(),
             members,
+            same_preparation: same,
+            positive: trained.preparation.schema.positives(),
             parameters: trained.model.summary(inputs)?.parameters(),
-            layers: layers.collect(),
+            layers: layers.collect::<Result<_>>()?,
             preparation: &trained.preparation,
             outcome,
             settings,
@@ -67,8 +81,7 @@ pub(crate) fn info(args: &InfoArgs) -> Result<Exit> {
         JsonLines::new(&mut out).line(&line).map_err(failed)?;
     } else {
         if members > 1 {
-            let same = |it: &TrainedModel| it.preparation == trained.preparation;
-            let each = match ensemble.members().iter().all(same) {
+            let each = match same {
                 true => "each with weights of its own",
                 false => "each with weights and scaling of its own; these are the first one's",
             };

@@ -11,7 +11,7 @@ use crate::cli::settings::column_options;
 use crate::cli::wording::with_options;
 use crate::data::{ColumnReport, TableOptions, inspect_noted, list};
 use crate::error::Result;
-use crate::report::{Console, JsonLines, count};
+use crate::report::{Console, JsonLines, count, pluralize};
 use crate::shape::{brief, shortest};
 
 #[derive(Serialize)]
@@ -57,7 +57,7 @@ fn lines(columns: &[ColumnReport]) -> Vec<String> {
     let names: Vec<String> = columns.iter().map(|column| list(&[&column.name])).collect();
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(6);
     let mut lines =
-        vec![format!("{} rows, {} columns", count(rows as u64), count(columns.len() as u64))];
+        vec![[pluralize(rows as u64, "row"), pluralize(columns.len() as u64, "column")].join(", ")];
     lines.push(format!(
         "{:<width$}  {:<8} {:>9} {:>9}  values",
         "column", "kind", "gaps", "distinct"

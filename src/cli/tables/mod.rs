@@ -3,6 +3,7 @@
 //! In: a run and a table of any length. Out: predictions, figures.
 //! Absent on purpose: training.
 
+mod calibrate;
 mod evaluate;
 mod info;
 mod input;
@@ -13,23 +14,25 @@ mod prediction_writer;
 mod prefetch;
 mod reading;
 mod row_sample;
+mod some_rows;
 mod training_rows;
 
+pub(super) use calibrate::calibrate;
 pub(super) use evaluate::evaluate;
 pub(super) use info::info;
 #[cfg(feature = "pictures")]
-pub(super) use input::{TableInput, at_row};
+pub(super) use input::TableInput;
 pub(super) use inspect::inspect;
-#[cfg(feature = "pictures")]
-pub(super) use odd_rows::OddRows;
-#[cfg(feature = "pictures")]
-pub(super) use predict::check_finite;
 pub(super) use predict::predict;
 pub(super) use prediction_writer::{CellStyle, PredictionColumns, PredictionWriter};
 pub(super) use reading::with_bar;
 #[cfg(feature = "pictures")]
-pub(super) use row_sample::{RowSampler, sample_of};
-pub(super) use training_rows::{Overlap, RowDigest};
+pub(super) use row_sample::sample_of;
+#[cfg(feature = "pictures")]
+pub(super) use some_rows::{SomeRows, some_rows, validation_rows};
+#[cfg(feature = "pictures")]
+pub(super) use training_rows::told_training_rows;
+pub(super) use training_rows::{FileDigest, Overlap, RowDigest, file_checksum};
 
 /// Rows that are read, predicted and written at once, if these are not very long.
 pub(super) const ROWS: usize = 4096;

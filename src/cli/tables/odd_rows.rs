@@ -46,8 +46,8 @@ impl OddRows {
         // A date's gap is no odd cell where training had gaps, but its parts have to have a number too.
         if let Some((row, input)) = preparation.fill_gaps(x, &ids) {
             let problem = format!(
-                "column {}: the cell is empty, and the model, which was trained without gaps and with --scale none, has no number to \
-                 stand in; fill in a value or remove the row",
+                "column {}: the cell is empty, and the model, which was trained with --scale none, has no mean to stand in for a gap \
+                 in a date, or in numbers that had none in training; fill in a value or remove the row",
                 list(&[schema.column_of_input(input)])
             );
             return Err(at_row(table, lines, row, problem));

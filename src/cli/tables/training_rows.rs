@@ -1,28 +1,41 @@
-//! A digest of a table's rows, by which rows of another table are known again.
+//! A digest of a run's training rows, by which rows of another table are known again, and the checksum of its file of validation rows.
 //!
-//! In: rows as numbers. Out: whether a row was among them.
+//! In: rows as numbers. Out: whether a row was among them; whether a file is as the run wrote it.
 //! Absent on purpose: the rows themselves; a digest of a large table keeps a sample.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use crate::checksum::Checksum;
 use crate::cli::open_run::TRAINING_ROWS;
-use crate::data::{Dataset, Numbers, Targets};
+use crate::data::{Dataset, LabelledRows, Numbers, Targets};
 use crate::error::{Error, Result};
 use crate::export::write_file;
 use crate::report::{count, pluralize};
 
 /// Rows that are kept at most: those of the smallest checksums, which are a fair sample of more.
 const KEPT: usize = 1 << 16;
-const MAGIC: &[u8; 8] = b"wgradrow";
+const MAGIC: &[u8; 8] = b"wgradro2";
+/// Bytes of a file that are read at once: whole words, as [`Checksum::bytes`] asks for.
+const BLOCK: u64 = 1 << 20;
 
 /// Checksums of rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RowDigest {
     /// Number of rows in all.
     rows: u64,
+    /// The run's file of validation rows, if it has one.
+    pub(super) validation: Option<FileDigest>,
     /// The smallest checksums, in order.
     kept: Vec<u64>,
+}
+
+/// A table as a run wrote it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileDigest {
+    pub(crate) rows: u64,
+    pub(crate) checksum: u64,
 }
 
 /// Rows of a table that were looked for in a digest.
@@ -58,7 +71,12 @@ impl RowDigest {
         }
         kept.sort_unstable();
         kept.truncate(KEPT);
-        Self { rows: tables.iter().map(|data| data.rows() as u64).sum(), kept }
+        Self { rows: tables.iter().map(|data| data.rows() as u64).sum(), validation: None, kept }
+    }
+
+    /// Adds the run's file of validation rows.
+    pub(crate) fn with_validation(self, file: FileDigest) -> Self {
+        Self { validation: Some(file), ..self }
     }
 
     /// Looks for rows `[rows, features]` with their targets.
@@ -80,7 +98,8 @@ impl RowDigest {
 
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let mut bytes = MAGIC.to_vec();
-        bytes.extend(self.rows.to_le_bytes());
+        let validation = self.validation.map_or([0, 0], |file| [file.rows, file.checksum]);
+        bytes.extend([self.rows].iter().chain(&validation).flat_map(|word| word.to_le_bytes()));
         self.kept.iter().for_each(|sum| bytes.extend(sum.to_le_bytes()));
         write_file(path, &bytes)
     }
@@ -91,8 +110,12 @@ impl RowDigest {
         let rest = bytes.strip_prefix(MAGIC).ok_or_else(damaged)?;
         let (words, extra) = rest.as_chunks::<8>();
         let mut words = words.iter().map(|&word| u64::from_le_bytes(word));
-        let rows = words.next().filter(|_| extra.is_empty()).ok_or_else(damaged)?;
-        Ok(Self { rows, kept: words.collect() })
+        let mut next = || words.next().filter(|_| extra.is_empty()).ok_or_else(damaged);
+        let rows = next()?;
+        let file = FileDigest { rows: next()?, checksum: next()? };
+        // A file of validation rows has one row at least.
+        let validation = (file.rows > 0).then_some(file);
+        Ok(Self { rows, validation, kept: words.collect() })
     }
 }
 
@@ -110,6 +133,14 @@ impl Overlap {
     pub(crate) fn text(self) -> Option<String> {
         let about = if self.sampled { "about " } else { "" };
         Some(format!("{about}{} of {}", count(self.rows()?), pluralize(self.rows, "row")))
+    }
+
+    /// Warns of the rows that were in the digest of a run, if any.
+    pub(crate) fn warning(self) -> Option<String> {
+        let text = self.text()?;
+        Some(format!(
+            "{text} are equal to rows that this run was trained on: on new rows the figures will be worse"
+        ))
     }
 }
 
@@ -147,11 +178,39 @@ fn checksum(x: Numbers<'_>, y: &Targets, row: usize) -> u64 {
     mixed ^ (mixed >> 33)
 }
 
+/// Returns the checksum of a file, and of its length.
+///
+/// # Errors
+/// If the file cannot be read.
+pub(in crate::cli) fn file_checksum(path: &Path) -> Result<u64> {
+    let refuse = |source| Error::file("read", path, source);
+    let mut file = File::open(path).map_err(refuse)?;
+    let (mut sum, mut length, mut block) = (Checksum::default(), 0, Vec::new());
+    loop {
+        block.clear();
+        (&mut file).take(BLOCK).read_to_end(&mut block).map_err(refuse)?;
+        if block.is_empty() {
+            break;
+        }
+        sum.bytes(&block);
+        length += block.len();
+    }
+    sum.length(length);
+    Ok(sum.value())
+}
+
 /// Returns the digest of the rows that a run was trained on, if its folder has one.
 pub(crate) fn training_rows(run: &Path) -> Option<RowDigest> {
     let path = run.join(TRAINING_ROWS);
     // A missing or damaged digest is no reason to refuse an evaluation.
     path.is_file().then(|| RowDigest::read(&path).ok()).flatten()
+}
+
+/// Warns of rows that a run was trained on, if there are any.
+pub(crate) fn told_training_rows(run: &Path, rows: &LabelledRows) -> Option<String> {
+    let mut overlap = Overlap::default();
+    training_rows(run)?.look((&rows.x).into(), &rows.y, &mut overlap);
+    overlap.warning()
 }
 
 #[cfg(test)]
@@ -176,10 +235,15 @@ mod tests {
         assert_eq!(overlap(&digest, &data(100..130)), None);
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("rows");
-        digest.write(&path).unwrap();
-        assert_eq!(RowDigest::read(&path).unwrap(), digest);
-        std::fs::write(&path, b"wgradrow123").unwrap();
-        assert!(RowDigest::read(&path).is_err());
+        for validation in [None, Some(FileDigest { rows: 7, checksum: 99 })] {
+            let digest = RowDigest { validation, ..digest.clone() };
+            digest.write(&path).unwrap();
+            assert_eq!(RowDigest::read(&path).unwrap(), digest);
+        }
+        for damaged in [&b"wgradro2123"[..], b"wgradro2\0\0\0\0\0\0\0\0", b"something"] {
+            std::fs::write(&path, damaged).unwrap();
+            assert!(RowDigest::read(&path).is_err());
+        }
     }
 
     #[test]

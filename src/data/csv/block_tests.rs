@@ -92,7 +92,7 @@ fn texts_that_do_not_fit_are_told_with_the_first_lines() {
     }
     let said = load(&text, Target::class("y")).unwrap_err().to_string();
     assert!(
-        said.contains(":402: column `a`: `x` is not a number, but 2993 of 3000 cells are"),
+        said.contains(":402: column `a`: `x` is not a number, but 2,993 of 3,000 cells are"),
         "{said}"
     );
     assert!(said.contains("the same in lines 802, 1202, 1602, 2002 and 2 more"), "{said}");

@@ -15,6 +15,7 @@ use std::thread::{Builder, JoinHandle};
 use super::byte_source::ByteSource;
 use super::bytes::{MOST_ROW, QuoteScan, count};
 use crate::error::{Error, Result};
+use crate::host::threads;
 
 /// Number of bytes of a block, unless a row is longer: each finds its different texts anew, so blocks should not be short. Tests have few
 /// rows, and should have several blocks all the same.
@@ -122,33 +123,39 @@ struct RowThread<T> {
 /// The first one in the order of the blocks. The threads are left to themselves then, since one may wait for a pipe.
 pub(super) fn each_block<B: Send + 'static, T: Send + 'static>(
     path: &Path,
-    blocks: impl FnMut() -> Result<Option<B>> + Send + 'static,
+    mut blocks: impl FnMut() -> Result<Option<B>> + Send + 'static,
     work: impl Fn(B) -> Result<T> + Send + Sync + 'static,
     mut take: impl FnMut(T) -> Result<()>,
 ) -> Result<()> {
+    if !threads::are_there() {
+        while let Some(block) = blocks()? {
+            take(work(block)?)?;
+        }
+        return Ok(());
+    }
     let failed = |source| Error::file("start a thread for", path, source);
     let work = Arc::new(work);
-    let (mut inputs, mut threads) = (Vec::new(), Vec::new());
+    let (mut inputs, mut readers) = (Vec::new(), Vec::new());
     for _ in 0..rayon::current_num_threads().clamp(1, MOST_THREADS) {
         let (to, from) = sync_channel::<Result<Option<B>>>(1);
         let (result, results) = sync_channel(1);
         let work = Arc::clone(&work);
         let read = move || read_rows(&from, &result, work.as_ref());
         let builder = Builder::new().name("wgrad reading rows".to_string());
-        threads.push(RowThread { results, thread: builder.spawn(read).map_err(failed)? });
+        readers.push(RowThread { results, thread: builder.spawn(read).map_err(failed)? });
         inputs.push(to);
     }
     let cut = move || cut_blocks(blocks, &inputs);
     Builder::new().name("wgrad reading".to_string()).spawn(cut).map_err(failed)?;
     for at in 0.. {
-        let place = at % threads.len();
-        match threads[place].results.recv() {
+        let place = at % readers.len();
+        match readers[place].results.recv() {
             Ok(Ok(Some(rows))) => take(rows)?,
             Ok(Ok(None)) => break,
             Ok(Err(error)) => return Err(error),
             // Only a thread that has panicked sends no end.
             Err(_) => {
-                let ended = threads.swap_remove(place).thread.join();
+                let ended = readers.swap_remove(place).thread.join();
                 resume_unwind(ended.err().unwrap_or_else(|| Box::new("reading has ended early")));
             }
         }

@@ -8,6 +8,7 @@ use crate::data::split::SplitColumns;
 use crate::data::table::Dataset;
 #[cfg(doc)]
 use crate::data::table_options::TableOptions;
+use crate::shape::count;
 
 /// A table, and what was read of it beside features and targets.
 #[derive(Clone, Debug)]
@@ -31,7 +32,7 @@ pub(super) fn rows_left_out(rows: usize, something: &str) -> Option<String> {
     let rows = match rows {
         0 => return None,
         1 => "1 row has".to_string(),
-        many => format!("{many} rows have"),
+        many => format!("{} rows have", count(many as u64)),
     };
     Some(format!("{rows} {something}: left out"))
 }

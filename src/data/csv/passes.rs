@@ -30,6 +30,7 @@ use crate::data::table::Dataset;
 use crate::data::table_options::{DateRule, GapRule, ReadProgress, TableOptions};
 use crate::data::target::{TargetCells, resolve_all};
 use crate::error::{Error, Result};
+use crate::shape::narrow;
 
 /// Tells that a column's whole numbers are rounded.
 fn told_rounded(name: &str) -> ColumnNote {
@@ -203,7 +204,7 @@ impl FirstPass {
 
     /// Number of rows that were read.
     fn seen(&self) -> u64 {
-        (self.all.rows + self.all.left_out) as u64
+        self.all.seen()
     }
 
     /// Returns true if all rows were left out by their weights.
@@ -243,7 +244,9 @@ impl FirstPass {
         targets.for_each(|(own, of_part)| own.append(of_part));
         self.all.keys.append(part.keys);
         self.all.weights.append(&mut part.weights);
-        self.all.left_out += part.left_out;
+        // Tables of more rows than 32 bits count are refused once all are read.
+        let before = self.all.seen() as u32;
+        self.all.left_out.extend(part.left_out.iter().map(|row| before.wrapping_add(*row)));
         self.all.rows += part.rows;
     }
 
@@ -422,6 +425,7 @@ impl FirstPass {
         }
         let (mut x, memory) = (x, table_memory(options.host_memory));
         let all = &mut self.all;
+        let skipped = skipped_rows(&all.left_out, &keep, all.seen());
         if keep.len() < all.rows {
             x.keep_rows(&keep, width, memory)?;
             all.targets.iter_mut().for_each(|cells| cells.keep(&keep));
@@ -452,7 +456,8 @@ impl FirstPass {
             ..Schema::default()
         };
         let format_notes = table.dialect().notes.clone();
-        let texts = TextRules { min_count: options.min_count, one_hot: options.one_hot };
+        let (min_count, one_hot) = (options.min_count, options.one_hot);
+        let texts = TextRules { min_count, one_hot, width: options.embedding_width };
         let raw =
             RawColumns { columns, gaps: options.gaps, texts, missing: options.missing.clone() };
         let plain = raw.is_plain(x.view().has_nan()) && raw.missing.is_none();
@@ -462,7 +467,9 @@ impl FirstPass {
             memory,
             y: Arc::new(read.y),
             weights: None,
-            left_out: self.all.left_out,
+            left_out: self.all.left_out.len(),
+            skipped: Arc::new(skipped),
+            places: None,
             inexact,
             source: table.source,
             class_lines: read.class_lines,
@@ -516,5 +523,42 @@ impl FirstPass {
         places.extend(targets.filter(|(_, it)| numbers && it.inexact).map(|it| it.0));
         places.sort_unstable();
         places.iter().map(|&place| layout.names[place].clone()).collect()
+    }
+}
+
+/// Returns the places, among all `seen` rows, of those of weight 0 and of those that are not kept; `keep` are places among the others.
+fn skipped_rows(weightless: &[u32], keep: &[u32], seen: u64) -> Vec<u32> {
+    let others = seen as usize - weightless.len();
+    let mut skipped = Vec::with_capacity(seen as usize - keep.len());
+    if keep.len() == others {
+        skipped.extend(weightless);
+        return skipped;
+    }
+    let (mut weightless, mut keep) =
+        (weightless.iter().copied().peekable(), keep.iter().copied().peekable());
+    let mut place = 0;
+    for row in 0..narrow(seen as usize) {
+        if weightless.next_if_eq(&row).is_some() {
+            skipped.push(row);
+            continue;
+        }
+        if keep.next_if_eq(&place).is_none() {
+            skipped.push(row);
+        }
+        place += 1;
+    }
+    skipped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn skipped_rows_are_places_among_all_rows() {
+        // Rows 1 and 4 of 7 weigh nothing; of 0, 2, 3, 5, 6 the second and the last are not kept.
+        assert_eq!(skipped_rows(&[1, 4], &[0, 2, 3], 7), [1, 2, 4, 6]);
+        assert_eq!(skipped_rows(&[1], &[0, 1], 3), [1]);
+        assert!(skipped_rows(&[], &[0, 1], 2).is_empty());
     }
 }

@@ -11,6 +11,7 @@ use crate::data::cell::GapMarks;
 use crate::data::column_cells::ColumnCells;
 use crate::data::target::TargetCells;
 use crate::error::Result;
+use crate::shape::narrow;
 
 /// Bytes, of which each is a one.
 const ONES: u64 = u64::MAX / 255;
@@ -24,8 +25,8 @@ pub(super) struct ReadRows {
     pub(super) targets: Vec<TargetCells>,
     pub(super) weights: Vec<f64>,
     pub(super) keys: RowKeys,
-    /// Number of rows of weight 0.
-    pub(super) left_out: usize,
+    /// Places of the rows of weight 0 among all rows that were read.
+    pub(super) left_out: Vec<u32>,
     pub(super) rows: usize,
 }
 
@@ -102,7 +103,7 @@ impl RowParser {
                 return None;
             }
             read.begin_like(before);
-            let row = rows + (read.rows + read.left_out) as u64;
+            let row = rows + read.seen();
             let line = if dialect.is_array { dialect.line_of_row(row) } else { line };
             read.take_cells(&cells, line, &self.layout, &self.marks)?;
         }
@@ -153,7 +154,12 @@ impl ReadRows {
     /// Makes room for the rows of columns without a cell.
     pub(super) fn new(columns: Vec<ColumnCells>, targets: Vec<TargetCells>, keys: RowKeys) -> Self {
         let (x, weights) = (Vec::new(), Vec::new());
-        Self { columns, x, targets, weights, keys, left_out: 0, rows: 0 }
+        Self { columns, x, targets, weights, keys, left_out: Vec::new(), rows: 0 }
+    }
+
+    /// Returns the number of rows that were read, those of weight 0 among them.
+    pub(super) fn seen(&self) -> u64 {
+        (self.rows + self.left_out.len()) as u64
     }
 
     /// Returns rows of the same columns, of which there are none.
@@ -186,7 +192,7 @@ impl ReadRows {
         if let Some(place) = layout.weight {
             let weight = table.weight(place)?;
             if weight == 0.0 {
-                self.left_out += 1;
+                self.left_out.push(narrow(self.seen() as usize));
                 return Ok(());
             }
             self.weights.push(weight);
@@ -215,7 +221,7 @@ impl ReadRows {
         if let Some(place) = layout.weight {
             let weight = weight_of(cells[place]).ok()?;
             if weight == 0.0 {
-                self.left_out += 1;
+                self.left_out.push(narrow(self.seen() as usize));
                 return Some(());
             }
             self.weights.push(weight);

@@ -13,7 +13,7 @@ use ::csv::{ErrorKind, Reader, ReaderBuilder, StringRecord};
 use super::blocks::{BlockCutter, TextBlock};
 use super::byte_source::ByteSource;
 use super::bytes::{Beyond, MOST_CELLS, MOST_ROW, Watched};
-use super::dialect::{Dialect, TableFormat, name_of};
+use super::dialect::{DELIMITERS, Dialect, TableFormat, name_of};
 use super::marks::{DecimalMark, NumberMarks};
 use crate::data::cell;
 #[cfg(feature = "parquet")]
@@ -514,7 +514,26 @@ impl TableReader {
         } else if got > want {
             problem += &format!("; a text with a {sign} in it must stand in quotes");
         }
+        if let Some(other) = self.other_delimiter() {
+            let option = other.trim_start_matches("vertical ");
+            problem += &format!(
+                "; the header has a {other} between its names: if that stands between all cells, give ‘delimiter’ {option}"
+            );
+        }
         self.at_line(problem)
+    }
+
+    /// Returns the name of another sign that parts the header into more names than the delimiter does.
+    fn other_delimiter(&self) -> Option<&'static str> {
+        if !self.dialect.header || self.dialect.is_array {
+            return None;
+        }
+        let signs = |sign: u8| self.header.as_slice().bytes().filter(|&byte| byte == sign).count();
+        let others = DELIMITERS.iter().filter(|(sign, _)| *sign != self.dialect.delimiter);
+        let (signs, name) =
+            others.map(|&(sign, name)| (signs(sign), name)).max_by_key(|it| it.0)?;
+        // Names with such a sign in them have fewer of it.
+        (signs >= self.header.len()).then_some(name)
     }
 
     /// Moves the current row to `raw`, and puts its columns with a name into `record`, with plain numbers.

@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::files::{AtomicFile, FilePart};
 
 /// First bytes of a cached table, with the version of its form.
-const MAGIC: &[u8; 16] = b"wgrad table 0001";
+const MAGIC: &[u8; 16] = b"wgrad table 0002";
 /// Bytes before the header's text: [`MAGIC`], and the length of the text.
 const START: usize = MAGIC.len() + 8;
 /// Bytes of the checksum at the end.
@@ -48,6 +48,9 @@ pub(super) struct Header {
     schema: Schema,
     raw: Option<RawColumns>,
     left_out: usize,
+    /// Places of all rows that were left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    skipped: Vec<u32>,
     inexact: Vec<String>,
     class_lines: Vec<u64>,
     notes: Vec<String>,
@@ -84,6 +87,7 @@ impl Header {
             schema: data.schema.clone(),
             raw: data.raw.as_deref().cloned(),
             left_out: data.left_out,
+            skipped: data.skipped.to_vec(),
             inexact: data.inexact.clone(),
             class_lines: data.class_lines.clone(),
             notes: data.notes.to_vec(),
@@ -310,6 +314,8 @@ pub(super) fn read_table(
         y: Arc::new(y),
         weights: header.has_weights.then(|| Arc::new(weights)),
         left_out: header.left_out,
+        skipped: Arc::new(header.skipped),
+        places: None,
         inexact: header.inexact,
         source: header.source,
         class_lines: header.class_lines,

@@ -109,7 +109,8 @@ fn assert_same(a: &LoadedTable, b: &LoadedTable) {
     assert_eq!(a.data.x().is_single(), b.data.x().is_single());
     let about = |table: &LoadedTable| {
         let data = &table.data;
-        let (weights, left_out) = (data.weights().map(<[f64]>::to_vec), data.left_out);
+        let weights = data.weights().map(<[f64]>::to_vec);
+        let left_out = (data.left_out, data.skipped.clone());
         let rest = (data.notes.clone(), data.class_lines.clone(), data.inexact.clone());
         (data.schema.clone(), data.raw.clone(), data.y.clone(), weights, left_out, rest)
     };

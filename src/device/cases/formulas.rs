@@ -5,7 +5,10 @@ use std::sync::LazyLock;
 use crate::expr::{Expr, Number, StepValue, Unary};
 use crate::graph::{Average, Group, Loss, Optimizer, UpdateTransforms};
 use crate::model::Activation;
-use crate::plan::{Broadcast, Formula, FormulaId, Kernel, Operand, Update, UpdatePass};
+use crate::plan::{
+    Broadcast, Chain, ChainKind, Formula, FormulaId, Kernel, Link, LinkResult, Operand, Update,
+    UpdatePass,
+};
 
 /// Formulas over matrices of so many columns.
 fn formulas_of_maps(columns: usize) -> Vec<Formula> {
@@ -161,6 +164,65 @@ fn numbered_losses() -> Vec<(FormulaId, Loss)> {
     numbered.collect()
 }
 
+/// The formulas of the chains that are verified, over matrices of so many columns.
+fn chain_formulas(columns: usize) -> Vec<Formula> {
+    let (x, quantity) = (Expr::input, Expr::quantity);
+    let along = |along| Operand::new(along, columns);
+    let [both, column, row] = [Broadcast::Both, Broadcast::Columns, Broadcast::Rows].map(along);
+    let named = |name: &str, expr: Expr, operands: &[Operand]| Formula {
+        text: name.to_string(),
+        ..Formula::new(&expr, operands.to_vec(), columns)
+    };
+    let mean = |x: Expr| x * quantity(StepValue::Counts) / quantity(StepValue::Rows);
+    let keep = quantity(StepValue::Keep(5, Number(0.3)));
+    let largest = named("chain largest", x(0) - x(1), &[both, column]);
+    let sum = named("chain sum", (x(0) - x(1)) * (1.0 / columns as f64), &[both, row]);
+    let scaled = named(
+        "chain scaled",
+        (x(0) - x(1)) / (x(2).square() + 1.0).sqrt() * x(3),
+        &[both, row, row, column],
+    );
+    let dropped = named("chain dropped", x(0).tanh() * keep + x(1) * x(2), &[both, both, row]);
+    let counted = named("chain counted", mean(x(0)), &[both]);
+    let squares = named("chain squares", mean((x(0) - x(1)).square()), &[both, column]);
+    vec![largest, sum, scaled, dropped, counted, squares]
+}
+
+/// Chains of these formulas, of each kind.
+pub(in crate::device) fn chain_kernels() -> Vec<Kernel> {
+    let first = formulas_of_maps(1).len() + passes().len() + loss_formulas().count();
+    let link = |at: usize, result, arguments: &[u8]| {
+        let formula = FormulaId(u16::try_from(first + at).expect("the formulas are few"));
+        Link::new(formula, result, arguments)
+    };
+    use LinkResult::{Elements, Largest, Sum};
+    // Reads a matrix, a value for each column and one for each row; its results are numbered from 3 on.
+    let norm = [
+        link(0, Largest, &[0, 1]),
+        link(1, Sum, &[0, 3]),
+        link(2, Elements, &[0, 3, 4, 1]),
+        link(3, Elements, &[5, 0, 2]),
+        link(1, Sum, &[6, 2]),
+    ];
+    // The same, but for two sums that nothing else reads.
+    let inner = [0, 1, 2, 3, 4].map(|at| {
+        let mut link = norm[at];
+        link.stored = at > 1;
+        link
+    });
+    let stats = [link(4, Sum, &[0]), link(5, Sum, &[0, 1])];
+    // Reads as the first one, and sums what it has computed.
+    let summed = [link(3, Elements, &[0, 0, 2]), link(4, Sum, &[3]), link(5, Sum, &[3, 1])];
+    let elements = [link(2, Elements, &[0, 2, 2, 1]), link(3, Elements, &[3, 0, 2])];
+    vec![
+        Kernel::Chain(Chain::new(ChainKind::Columns, 3, &norm)),
+        Kernel::Chain(Chain::new(ChainKind::Columns, 3, &inner)),
+        Kernel::Chain(Chain::new(ChainKind::Rows, 1, &stats)),
+        Kernel::Chain(Chain::new(ChainKind::Rows, 3, &summed)),
+        Kernel::Chain(Chain::new(ChainKind::Elements, 3, &elements)),
+    ]
+}
+
 /// All formulas that are verified; those of maps go over matrices of so many columns.
 pub fn formulas(columns: usize) -> Vec<Formula> {
     let mut formulas = formulas_of_maps(columns);
@@ -169,6 +231,7 @@ pub fn formulas(columns: usize) -> Vec<Formula> {
         let (program, text) = (loss.formula()?.program(), loss.to_string());
         Some(Formula { program, text, operands: vec![], columns: 0 })
     }));
+    formulas.extend(chain_formulas(columns));
     formulas
 }
 

@@ -100,10 +100,18 @@ impl<T: Real> CpuDevice<T> {
         }
         let half = spec.element == Element::F16;
         self.floats[range.clone()].copy_from_slice(values);
+        self.forget(&range);
         if half {
             round(&mut self.floats[range]);
         }
         Ok(())
+    }
+
+    /// Drops what steps keep of floats that the host has written.
+    fn forget(&self, written: &Range<usize>) {
+        let sequences = [&self.train, &self.eval, &self.measure];
+        let steps = sequences.into_iter().flat_map(|sequence| &sequence.steps);
+        steps.for_each(|step| step.forget(written));
     }
 
     fn failure(&self, problem: String) -> Error {
@@ -210,6 +218,7 @@ impl<T: Real> Device for CpuDevice<T> {
                 for (to, &from) in self.floats[range.clone()].iter_mut().zip(values) {
                     *to = T::of_f32(from);
                 }
+                self.forget(&range);
                 if element == Element::F16 {
                     round(&mut self.floats[range]);
                 }
@@ -257,6 +266,24 @@ impl<T: Real> Device for CpuDevice<T> {
                 if let Some(log) = log {
                     self.losses.push(floats[log.start + row.log as usize].to_f32());
                 }
+            }
+        });
+        Ok(())
+    }
+
+    fn run_part(&mut self, phase: Phase, step: u32, part: Range<usize>) -> Result<()> {
+        let sequence = match phase {
+            Phase::Train => &self.train,
+            Phase::Eval => &self.eval,
+            Phase::Measure => &self.measure,
+        };
+        let row = sequence.rows.get(step as usize);
+        let row =
+            row.ok_or_else(|| self.failure(format!("step {step} lies outside of the window")))?;
+        let (engine, floats, indices) = (&self.engine, &mut self.floats, &mut self.indices);
+        engine.enter(|| {
+            for step in &sequence.steps[part] {
+                step.run(engine, ArenaViews { floats, indices }, row);
             }
         });
         Ok(())

@@ -3,6 +3,7 @@
 //! In: a step's slots and sizes. Out: the results of the kernel of that name. f64 uses the plain kernels throughout, so
 //! that the reference shares no product, loss or update with the kernels that it judges.
 
+use super::chain::{ChainArgs, ChainResults};
 use super::kernels::{self, MatmulShape};
 use super::loss::{self, LossInputs, LossTargets};
 use super::map::{ElementwiseArgs, SumOver};
@@ -46,6 +47,28 @@ pub trait CpuKernels<T: Real>: std::fmt::Debug + Send + Sync + Sized {
         kernels::matmul_nt(factors, act, outs, product);
     }
 
+    /// Returns true if products of this size, whose right operand stays as it is, are faster when it is packed once by
+    /// [`Self::pack_nt`].
+    fn packs_nt(&self, _product: MatmulShape) -> bool {
+        false
+    }
+
+    /// Packs the right operand of [`Self::matmul_nt`] for [`Self::matmul_nt_packed`].
+    fn pack_nt(&self, b: &[T], _product: MatmulShape) -> Vec<T> {
+        b.to_vec()
+    }
+
+    /// Computes the product of [`Self::matmul_nt`] with a right operand that [`Self::pack_nt`] has packed: the same bits.
+    fn matmul_nt_packed(
+        &self,
+        factors: (&[T], &[T], Option<&[T]>),
+        act: Activation,
+        outs: (&mut [T], Option<&mut [T]>),
+        product: MatmulShape,
+    ) {
+        self.matmul_nt(factors, act, outs, product);
+    }
+
     /// See [`kernels::matmul_nn`].
     fn matmul_nn(
         &self,
@@ -68,7 +91,7 @@ pub trait CpuKernels<T: Real>: std::fmt::Debug + Send + Sync + Sized {
     }
 
     /// See [`kernels::dropout`].
-    fn dropout(&self, out: &mut [T], dropout: Option<Dropout>, step: &StepParams) {
+    fn dropout(&self, out: (&mut [T], usize), dropout: Option<Dropout>, step: &StepParams) {
         if let Some(dropout) = dropout {
             kernels::dropout(out, dropout, step);
         }
@@ -77,6 +100,11 @@ pub trait CpuKernels<T: Real>: std::fmt::Debug + Send + Sync + Sized {
     /// See [`ElementwiseArgs::run`].
     fn map(&self, mapped: ElementwiseArgs<'_, T>, over: SumOver, out: &mut [T]) {
         mapped.run::<T::Functions>(over, out);
+    }
+
+    /// See [`ChainArgs::run`].
+    fn chain(&self, chain: ChainArgs<'_, T>, outs: ChainResults<'_, T>) {
+        chain.run(self, outs);
     }
 
     /// See [`UpdateArgs::run`].

@@ -24,6 +24,8 @@ pub struct LossInputs<'a, T> {
     pub constants: Option<&'a [T]>,
     /// Weights of the rows.
     pub weights: Option<&'a [T]>,
+    /// Members whose predictions stand side by side in a row: its loss is the mean of theirs.
+    pub members: usize,
 }
 
 /// Returns the factors of a row's loss and of its gradient.
@@ -47,8 +49,10 @@ pub fn loss_map<T: Real>(
     // Predictions of an element, elements of a row, elements of a target.
     let width = program.outputs().len() - 1;
     let elements = n / width;
-    let each = elements / columns;
-    let mean = if form.mean { 1.0 / elements as f64 } else { 1.0 };
+    // Every member has all the row's targets.
+    let of_member = elements / extra.members;
+    let each = of_member / columns;
+    let mean = 1.0 / (if form.mean { elements } else { extra.members }) as f64;
     let mut registers = program.registers::<f64>();
     d.fill(T::zero());
     for (row, loss) in row_loss.iter_mut().enumerate() {
@@ -62,7 +66,7 @@ pub fn loss_map<T: Real>(
         for start in (0..elements).step_by(LANES) {
             let len = LANES.min(elements - start);
             let of = |index: u8, element: usize| match index {
-                1 => target[row * columns + element / each].to_f64(),
+                1 => target[row * columns + element % of_member / each].to_f64(),
                 2 => extra.constants.map_or(1.0, |c| c[element % c.len()].to_f64()),
                 _ => prediction[row * n + element * width + usize::from(index == 3)].to_f64(),
             };
@@ -108,6 +112,7 @@ pub(super) fn rows_of_classes<T: Real>(
     step: &StepParams,
 ) {
     let n = d_logits.len() / row_loss.len();
+    let of_member = n / extra.members;
     // Rows beyond the valid ones keep a gradient of 0.
     d_logits.fill(T::zero());
     for (at, loss) in row_loss.iter_mut().enumerate() {
@@ -119,17 +124,24 @@ pub(super) fn rows_of_classes<T: Real>(
         let part = row * n..(row + 1) * n;
         let goal = match goal {
             LossTargets::Classes(labels) => RowGoal::Class(labels[row] as usize),
-            LossTargets::Numbers(shares) => RowGoal::Shares(&shares[part.clone()]),
+            LossTargets::Numbers(shares) => {
+                RowGoal::Shares(&shares[row * of_member..][..of_member])
+            }
         };
         let d = &mut d_logits[at * n..(at + 1) * n];
-        let value = row_of_classes(of, &logits[part], goal, extra.constants, d);
         let (of_loss, of_slope) = factors(extra, row, step);
-        *loss = value * of_loss;
-        d.iter_mut().for_each(|d| *d *= of_slope);
+        let members = logits[part].chunks_exact(of_member).zip(d.chunks_exact_mut(of_member));
+        for (logits, d) in members {
+            *loss += row_of_classes(of, logits, goal, extra.constants, d);
+        }
+        let share = T::of(1.0 / extra.members as f64);
+        *loss *= of_loss * share;
+        d.iter_mut().for_each(|d| *d *= of_slope * share);
     }
 }
 
 /// Target of one row.
+#[derive(Clone, Copy)]
 enum RowGoal<'a, T> {
     Class(usize),
     Shares(&'a [T]),

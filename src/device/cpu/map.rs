@@ -17,8 +17,10 @@ pub struct ElementwiseArgs<'a, T> {
     pub compiled: &'a CompiledMap,
     /// The operands; those that the formula does not have are empty.
     pub operands: [&'a [T]; MOST_OPERANDS],
-    /// Rows of the matrix.
+    /// Rows of the matrix, or of the part of it that the operands hold.
     pub rows: usize,
+    /// The first of these rows, by which step values are found.
+    pub first_row: usize,
     /// Step parameters.
     pub step: StepParams,
 }
@@ -59,7 +61,7 @@ impl<T: Real> ElementwiseArgs<'_, T> {
         flat: bool,
     ) {
         let columns = self.formula.columns;
-        let first = row * columns + column;
+        let first = (self.first_row + row) * columns + column;
         self.formula.program.run::<T, F>(
             registers,
             len,
@@ -99,8 +101,9 @@ impl<T: Real> ElementwiseArgs<'_, T> {
                     let key = key(self.step.seed, self.step.step, stream);
                     let rate = rate_in(&self.step, rate);
                     // Elements are counted in 32 bits everywhere.
-                    for (at, to) in (first as u32..).zip(to) {
-                        *to = keep(key, rate, at);
+                    let first = (first as u32).wrapping_add(self.step.first_element(columns));
+                    for (at, to) in (0..).zip(to) {
+                        *to = keep(key, rate, first.wrapping_add(at));
                     }
                 }
                 StepValue::Scalar(index) => {

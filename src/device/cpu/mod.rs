@@ -3,6 +3,7 @@
 //! In: a plan and values. Out: the same numbers as any other device, within rounding.
 //! Absent on purpose: wgpu.
 
+pub mod chain;
 mod device;
 mod engine;
 pub mod kernels;

@@ -4,6 +4,7 @@ use wgpu::{Backends, DeviceType, InstanceDescriptor, InstanceFlags};
 
 use crate::device::{DeviceInfo, DeviceKind, SOFTWARE};
 use crate::error::{Error, Result};
+use crate::host::waiting::{SUSPENDS, block_on};
 
 /// Description of an adapter, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,10 +21,25 @@ pub struct AdapterReport {
 
 /// Returns all adapters: those of Vulkan, Metal and DX12, or those of GL if there are no others.
 pub(super) fn enumerate() -> Vec<wgpu::Adapter> {
+    if SUSPENDS {
+        return of_browser();
+    }
     let native = Backends::VULKAN | Backends::METAL | Backends::DX12;
     let found = of_backends(native);
     // GL has other limits, and opening it makes EGL write to stderr: it is tried only if nothing else answers.
     if found.is_empty() { of_backends(Backends::GL) } else { found }
+}
+
+/// Returns the adapter that a page gets, of which there is one at most: the browser chooses, and tells no others.
+fn of_browser() -> Vec<wgpu::Adapter> {
+    let mut descriptor = InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = Backends::BROWSER_WEBGPU;
+    let instance = wgpu::Instance::new(descriptor);
+    let options = wgpu::RequestAdapterOptions {
+        power_preference: wgpu::PowerPreference::HighPerformance,
+        ..Default::default()
+    };
+    block_on(instance.request_adapter(&options)).into_iter().collect()
 }
 
 fn of_backends(backends: Backends) -> Vec<wgpu::Adapter> {
@@ -32,7 +48,7 @@ fn of_backends(backends: Backends) -> Vec<wgpu::Adapter> {
     // Drivers' own validation is for developers, who switch it on with WGPU_VALIDATION=1.
     descriptor.flags = InstanceFlags::empty().with_env();
     let instance = wgpu::Instance::new(descriptor);
-    pollster::block_on(instance.enumerate_adapters(backends))
+    block_on(instance.enumerate_adapters(backends))
 }
 
 /// Returns the description of an adapter.
@@ -46,12 +62,13 @@ pub(super) fn describe(adapter: &wgpu::Adapter) -> DeviceInfo {
         DeviceType::Other => "other adapter",
     };
     let driver = format!("{} {}", info.driver, info.driver_info).trim().to_string();
-    DeviceInfo {
-        name: info.name,
-        kind: kind.to_string(),
-        backend: format!("{:?}", info.backend),
-        driver,
-    }
+    // Browsers hold the name back.
+    let name = match info.device_type {
+        _ if !info.name.is_empty() => info.name,
+        DeviceType::Cpu => "software adapter of the browser".to_string(),
+        _ => "adapter of the browser".to_string(),
+    };
+    DeviceInfo { name, kind: kind.to_string(), backend: format!("{:?}", info.backend), driver }
 }
 
 /// Returns the rank of a device type in the order of preference; `None` for a type that must be asked for.

@@ -9,6 +9,7 @@ use wgpu::{ExperimentalFeatures, Features};
 use super::device::GpuDevice;
 use super::kernels::{MATMULS, Variant};
 use crate::device::verify::{check_form, half_kernels};
+use crate::host::waiting::block_on;
 use crate::model::Activation;
 use crate::plan::Kernel;
 
@@ -69,7 +70,7 @@ impl GpuDevice {
         if extras.sizes.is_empty() {
             return;
         }
-        match pollster::block_on(Self::open_adapter(&self.adapter, extras)) {
+        match block_on(Self::open_adapter(&self.adapter, extras)) {
             Ok(mut opened) => {
                 opened.opened_half = true;
                 opened.binding_limit = self.binding_limit;

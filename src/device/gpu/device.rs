@@ -3,27 +3,61 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::encode::{StepParamsRow, encode, map, row};
+use super::encode::{StepParamsRow, encode, encode_part, map, row};
 use super::fused_step::can_bind;
 use super::in_flight::{DEPTH, InFlight, MappedReceiver, Submitted};
 use super::kernels::{KernelSpec, Variant};
 use super::load::{Loaded, Loader};
 use super::members::MemberSteps;
 use super::pipeline::Pipelines;
-use super::select::{KernelSelector, PreviousChoices};
+use super::select::{KernelSelector, PreviousChoices, mark};
 use super::timing::{self, Meter, PAIR_BYTES, Stamps};
 use super::tune::{Tuner, prepare};
 use crate::device::{
     Device, DeviceInfo, MemberDevice, Tuning, Usage, Values, half, memory, write_starts,
 };
 use crate::error::{Error, Result};
-use crate::plan::{Element, Memory, Phase, Plan, Slot, SlotSpec, StepParams, WINDOW};
+use crate::host::Instant;
+use crate::host::waiting::{SUSPENDS, block_on, receive, yield_to_browser};
+use crate::plan::{Element, Memory, Phase, Plan, Slot, SlotSpec, StepParams, StorageTypes, WINDOW};
 
 /// Message for an adapter without memory left.
 pub(super) const OUT_OF_MEMORY: &str = "out of memory; use smaller layers, a smaller ‘batch_size’, a ‘device_memory’ below \
                                         what the adapter has, or ‘device’ cpu";
+
+/// Errors of calls, which a browser reports some time after them: of memory, of validation, of the compiler.
+struct ErrorScopes([wgpu::ErrorScopeGuard; 3]);
+
+impl ErrorScopes {
+    fn begin(device: &wgpu::Device) -> Self {
+        use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
+        Self([Internal, OutOfMemory, Validation].map(|kind| device.push_error_scope(kind)))
+    }
+
+    /// Waits for the errors since the beginning, and returns the first of them.
+    fn end(self) -> Option<String> {
+        let Self([internal, memory, validation]) = self;
+        // The scope that began last ends first.
+        let ended = [validation.pop(), memory.pop(), internal.pop()];
+        let errors = ended.map(block_on);
+        errors.into_iter().flatten().next().map(|error| error_text(&error))
+    }
+}
+
+/// Returns the text of an error as messages have it.
+pub(super) fn error_text(error: &wgpu::Error) -> String {
+    match error {
+        wgpu::Error::OutOfMemory { .. } => OUT_OF_MEMORY.to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// Keeps an error if it is the first: later ones are often its consequences.
+pub(super) fn keep_first(failure: &Mutex<Option<String>>, text: String) {
+    failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
+}
 
 /// A GPU, or a software adapter, that runs plans.
 pub struct GpuDevice {
@@ -65,6 +99,11 @@ impl GpuDevice {
     /// Makes the next load take this variant wherever a kernel has it; `None` leaves the choice to the device.
     pub fn force_variant(&mut self, name: Option<&'static str>) {
         self.chooser.forced = name;
+    }
+
+    /// Makes later loads in single precision avoid a variant that gave wrong numbers; if it is a kernel's only one, they are refused.
+    pub fn avoid(&mut self, variant: &str) {
+        self.chooser.choices.wrong.insert(mark(variant, StorageTypes::F32));
     }
 
     /// Returns whether a variant of a kernel can run here.
@@ -118,6 +157,10 @@ impl GpuDevice {
 
     /// Frees the plan that was loaded before and clears its errors; a lost device stays lost.
     fn unload(&mut self) {
+        // A browser frees buffers that nobody has any more when it likes.
+        if SUSPENDS && let Some(loaded) = &self.loaded {
+            loaded.destroy();
+        }
         self.loaded = None;
         if !self.is_lost() {
             *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -149,6 +192,14 @@ impl GpuDevice {
 
     /// Waits for a submission, or for all of them.
     pub(super) fn wait(&self, index: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        if SUSPENDS {
+            let (tell, done) = std::sync::mpsc::channel();
+            // Nobody listens any more if the device was dropped, so a failed send is ignored.
+            self.queue.on_submitted_work_done(move || _ = tell.send(()));
+            let told = receive(&done);
+            self.check()?;
+            return told.map_err(|_| self.failed("the browser has ended the work on the adapter"));
+        }
         let waited =
             self.device.poll(wgpu::PollType::Wait { submission_index: index, timeout: None });
         // An error that wgpu has reported says more than the failed wait.
@@ -159,13 +210,21 @@ impl GpuDevice {
     /// Waits for the oldest submission and takes its losses.
     pub(super) fn land(&mut self) -> Result<()> {
         let Some(submitted) = self.flight.waiting.pop_front() else { return Ok(()) };
-        self.wait(Some(submitted.index.clone()))?;
+        // A browser can wait for all submissions only, which would leave the adapter idle, or for the losses of this one.
+        let mut losses = None;
+        if SUSPENDS && submitted.staging.is_some() {
+            losses = self.losses_of(&submitted)?;
+            self.check()?;
+        } else {
+            self.wait(Some(submitted.index.clone()))?;
+        }
         // By the host's clock; timestamps, where there are any, are more exact and replace it.
         let mut busy = self.flight.landed(&submitted).as_secs_f64();
-        if let Some((staging, mapped)) = &submitted.staging {
-            let buffer = &self.loaded()?.staging[*staging];
+        if losses.is_none() {
+            losses = self.losses_of(&submitted)?;
+        }
+        if let Some(losses) = losses {
             let bytes = submitted.loss_bytes();
-            let losses: Vec<f32> = self.collect(buffer, bytes, mapped)?;
             if submitted.members.is_empty() {
                 self.losses.extend(losses);
             } else {
@@ -192,6 +251,13 @@ impl GpuDevice {
         Ok(())
     }
 
+    /// Returns the losses that a submission brings back, if it brings any.
+    fn losses_of(&self, submitted: &Submitted) -> Result<Option<Vec<f32>>> {
+        let Some((staging, mapped)) = &submitted.staging else { return Ok(None) };
+        let buffer = &self.loaded()?.staging[*staging];
+        self.collect(buffer, submitted.loss_bytes(), mapped).map(Some)
+    }
+
     /// Updates the counts, if somebody measures.
     fn count(&mut self, what: impl FnOnce(&mut Meter)) {
         if let Some(meter) = &mut self.meter {
@@ -214,7 +280,7 @@ impl GpuDevice {
         mapped: &MappedReceiver,
     ) -> Result<Vec<T>> {
         let failed = |error: &dyn std::fmt::Display| self.failed(error.to_string());
-        let outcome = mapped.recv().map_err(|_| self.failed("a result was not mapped"))?;
+        let outcome = receive(mapped).map_err(|_| self.failed("a result was not mapped"))?;
         outcome.map_err(|error| failed(&error))?;
         let view = buffer.slice(..bytes).get_mapped_range().map_err(|error| failed(&error))?;
         let values = bytemuck::pod_collect_to_vec(&view);
@@ -248,8 +314,12 @@ impl GpuDevice {
             self.unload();
         }
         let mut pipelines = std::mem::take(&mut self.pipelines);
+        let scopes = SUSPENDS.then(|| ErrorScopes::begin(&self.device));
         let loaded = self.loader(&mut pipelines).load(plan, members);
         self.pipelines = pipelines;
+        if let Some(text) = scopes.and_then(ErrorScopes::end) {
+            keep_first(&self.failure, text);
+        }
         let loaded = loaded?;
         if let Err(error) = self.check() {
             // One of the pipelines may be the cause of the error.
@@ -494,6 +564,15 @@ impl Device for GpuDevice {
         })
     }
 
+    fn run_part(&mut self, phase: Phase, step: u32, part: Range<usize>) -> Result<()> {
+        if part.is_empty() {
+            return Ok(());
+        }
+        self.submit((phase, 1, Vec::new()), &[], |device, loaded, writes| {
+            encode_part(device, loaded, (phase, step), &part, writes)
+        })
+    }
+
     fn take_losses(&mut self, wait: bool) -> Result<Vec<f32>> {
         while wait && !self.flight.waiting.is_empty() {
             self.land()?;
@@ -521,6 +600,8 @@ impl Device for GpuDevice {
     }
 
     fn lost(&self) -> bool {
+        // The browser reports a loss after the call that failed.
+        yield_to_browser();
         // wgpu reports a loss when nothing is in flight any more; a driver that hangs does not get there.
         let timeout = Some(Duration::from_secs(5));
         let _ = self.device.poll(wgpu::PollType::Wait { submission_index: None, timeout });

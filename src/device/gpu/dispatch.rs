@@ -10,7 +10,10 @@ use super::shader::{consts, generated};
 use super::sizes::{Arguments, DispatchSizes, Grid, narrow};
 use crate::error::Result;
 use crate::model::Activation;
-use crate::plan::{Argument, BLOCK, BufferId, Kernel, Phase, Plan, Slot, Step, StorageTypes};
+use crate::plan::{
+    Argument, BLOCK, BufferId, ChainKind, Declaration, Element, Kernel, Phase, Plan, Slot, Step,
+    StorageTypes,
+};
 
 /// Workgroups that an axis of a grid may have in WebGPU.
 const MAX_GROUPS_PER_AXIS: u32 = 65_535;
@@ -99,19 +102,19 @@ pub(super) fn launches(
 ) -> Result<Vec<Dispatch>> {
     let spec = spec_of(&step.kernel)?;
     let stored = plan.stored(step)?;
-    let [reads, writes] = step.kernel.declaration().bound();
+    let declaration = step.kernel.declaration();
     let arena = arena_of(plan, step, spec);
-    let elements: Vec<_> = step.reads.iter().map(|&slot| plan.slot(slot).element).collect();
+    let elements = [&step.reads, &step.writes].map(|slots| elements_of(plan, slots));
     // Parts of an arena differ only in parameters, grid and range.
     let base = |params, groups| Dispatch {
         spec,
         variant,
         stored,
         consts: consts(&step.kernel, variant, usual),
-        generated: generated(&step.kernel, plan.formulas(), &elements),
+        generated: generated(&step.kernel, plan.formulas(), [&elements[0], &elements[1]]),
         params,
-        reads: bindings(&reads, &step.reads),
-        writes: bindings(&writes, &step.writes),
+        reads: bindings(&declaration, &declaration.reads, &step.reads),
+        writes: bindings(&declaration, &declaration.writes, &step.writes),
         part: None,
         arena,
         grid: grid(groups),
@@ -163,11 +166,17 @@ fn arena_of(plan: &Plan, step: &Step, spec: &KernelSpec) -> usize {
     }
 }
 
-/// Returns the bindings of all arguments, in their order; absent ones keep their index.
-fn bindings(arguments: &[Argument], slots: &[Slot]) -> Vec<Binding> {
+/// Returns the bindings of arguments, in their order; absent ones keep their index where the shader's own text has them.
+fn bindings(declaration: &Declaration, arguments: &[Argument], slots: &[Slot]) -> Vec<Binding> {
     let mut slots = slots.iter().copied();
-    let slot = |it: &Argument| if it.present { slots.next() } else { None };
-    arguments.iter().map(slot).map(Binding::from).collect()
+    let mut slot = |it: &Argument| if it.present { slots.next() } else { None };
+    let all = arguments.iter().map(|it| (it, slot(it)));
+    all.filter(|(it, _)| declaration.binds(it)).map(|(_, slot)| Binding::from(slot)).collect()
+}
+
+/// Returns the element types of slots.
+fn elements_of(plan: &Plan, slots: &[Slot]) -> Vec<Element> {
+    slots.iter().map(|&slot| plan.slot(slot).element).collect()
 }
 
 /// Returns the first activation of a plan; most networks have only one.
@@ -187,7 +196,19 @@ pub(super) fn loop_iterations(plan: &Plan, step: &Step) -> usize {
         Kernel::MatmulTn { .. } => rows / 2,
         Kernel::MatmulNt { .. } | Kernel::MatmulNn { .. } => columns / 2,
         Kernel::MapRows { .. } => longest.unwrap_or(0),
-        Kernel::LookupGrad { .. } => rows,
+        Kernel::Chain(chain) => {
+            let (rows, columns) = plan.chain_sizes(&chain, step);
+            let each = match chain.kind {
+                ChainKind::Elements => 1,
+                ChainKind::Rows => rows,
+                ChainKind::Columns => columns.div_ceil(64),
+            };
+            each * usize::from(chain.len())
+        }
+        Kernel::LookupGrad { .. } | Kernel::BlockTn { .. } => rows,
+        Kernel::BlockNt { blocks } | Kernel::BlockNn { blocks } => columns / blocks.max(1) as usize,
+        Kernel::SumBlocks { blocks } => blocks as usize,
+        Kernel::MemberMean { .. } => 4 * columns,
         // A vector counts as one row.
         Kernel::LogLoss => columns,
         Kernel::LossClasses { .. } => 4 * columns,
@@ -204,7 +225,7 @@ mod tests {
 
     #[test]
     fn products_whose_slots_disagree_are_refused() {
-        use crate::plan::{Element, Phase, PlanBuilder, Role};
+        use crate::plan::{PlanBuilder, Role};
         for (b_rows, fits) in [(5, true), (4, false)] {
             let mut builder = PlanBuilder::new();
             let mut slot = |sizes| builder.slot("s", sizes, Element::F32, Role::Data).unwrap();

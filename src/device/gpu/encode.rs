@@ -42,6 +42,27 @@ pub(super) fn encode(
     (encoder, count)
 }
 
+/// Encodes a part of one step as commands in one pass: the dispatches of some of the plan's steps. Returns them, and the number of
+/// dispatches.
+pub(super) fn encode_part(
+    device: &wgpu::Device,
+    loaded: &Loaded,
+    (phase, step): (Phase, u32),
+    part: &Range<usize>,
+    timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
+) -> (wgpu::CommandEncoder, u64) {
+    let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
+    let mut pass = encoder.begin_compute_pass(&descriptor);
+    let mut count = 0;
+    for ready in loaded.steps(phase).iter().filter(|ready| part.contains(&ready.step)) {
+        dispatch(&mut pass, step, ready, 1);
+        count += 1;
+    }
+    drop(pass);
+    (encoder, count)
+}
+
 /// Encodes one dispatch of a step, or of `steps` steps from this one on if one dispatch runs many.
 pub(super) fn dispatch(
     pass: &mut wgpu::ComputePass<'_>,
@@ -97,7 +118,7 @@ pub(super) fn encode_members(
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 pub(super) struct StepParamsRow {
     row: MemberRow,
-    unused: [u32; 48],
+    unused: [u32; 44],
 }
 
 /// The step parameters as shaders read them.
@@ -113,11 +134,13 @@ pub(super) struct MemberRow {
     dropout: f32,
     divisor: f32,
     scalars: [f32; SCALARS],
+    batch_row: u32,
+    padding: [u32; 3],
 }
 
 /// Returns the step parameters as shaders read them, in a table of one network.
 pub(super) fn row(step: &StepParams) -> StepParamsRow {
-    StepParamsRow { row: member_row(step), unused: [0; 48] }
+    StepParamsRow { row: member_row(step), unused: [0; 44] }
 }
 
 /// Returns the step parameters as shaders read them.
@@ -133,5 +156,7 @@ pub(super) fn member_row(step: &StepParams) -> MemberRow {
         dropout: step.dropout as f32,
         divisor: step.divided_by() as f32,
         scalars: step.scalars.map(|scalar| scalar as f32),
+        batch_row: step.batch_row,
+        padding: [0; 3],
     }
 }

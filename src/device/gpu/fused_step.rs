@@ -212,6 +212,15 @@ impl<'a> StepBuilder<'a> {
 
     /// Appends a step's operations; returns `None` if the shader has none for it.
     fn push(&mut self, step: &Step) -> Result<Option<()>> {
+        // Operations of one dispatch cost no start of their own, so each formula of a chain is one.
+        if let Kernel::Chain(chain) = step.kernel {
+            for part in chain.parts(step) {
+                if self.push(&part)?.is_none() {
+                    return Ok(None);
+                }
+            }
+            return Ok(Some(()));
+        }
         let op = match step.kernel {
             Kernel::Gather { ordered: true, targets: true } => self.gather(step),
             Kernel::Gather { ordered: true, targets: false } => self.gather_weights(step),
@@ -388,7 +397,7 @@ impl<'a> StepBuilder<'a> {
             }
             _ => return Ok(None),
         };
-        if form.scaled || self.loss.is_some() {
+        if form.scaled || form.members != 1 || self.loss.is_some() {
             return Ok(None);
         }
         self.loss = Some((text, form));

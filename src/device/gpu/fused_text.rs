@@ -217,7 +217,7 @@ impl StepText<'_> {
             ),
             Some((LossText::Classes(_), _)) => (
                 [ROW_TOP, ROW_CLASSES].concat(),
-                "row_of_classes(row, op.n, op.rate, weight, weight)".to_string(),
+                "row_of_classes(row, row * op.n, op.n, op.rate, weight, weight)".to_string(),
             ),
             Some((LossText::Elements { formula, width }, form)) => {
                 // The factor makes a mean of the columns' sum where the loss is one.
@@ -225,7 +225,7 @@ impl StepText<'_> {
                 let weight = format!("weight * ({share})");
                 (
                     loss_text(self.plan.formula(formula)) + ROW_ELEMENTS,
-                    format!("row_of_elements(row, op.n, op.k, {weight}, {weight})"),
+                    format!("row_of_elements(row, row * op.n, op.n, op.k, {weight}, {weight})"),
                 )
             }
         };

@@ -1,8 +1,9 @@
 //! Submissions under way: the number of steps that each should have, and the losses that each brings back.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::host::Instant;
 use crate::plan::WINDOW;
 
 /// Time that one submission should take: well below the limits of systems' watchdogs.

@@ -4,7 +4,7 @@
 //! both.
 
 use super::codes::class_loss;
-use super::sizes::{Arguments, DispatchSizes, Grid, bits, mapped, narrow, product};
+use super::sizes::{Arguments, DispatchSizes, Grid, bits, chained, mapped, narrow, product};
 use crate::error::{Error, Result};
 use crate::plan::{BLOCK as ARENA_BLOCK, Element, Kernel, SlotSpec, StorageTypes};
 
@@ -14,6 +14,7 @@ const INDEX: &str = include_str!("../../../shaders/index.wgsl");
 pub(super) const FUNCTIONS: &str = include_str!("../../../shaders/functions.wgsl");
 const RANDOM: &str = include_str!("../../../shaders/random.wgsl");
 const OPERANDS: &str = include_str!("../../../shaders/operands.wgsl");
+const CHAIN: &str = include_str!("../../../shaders/chain.wgsl");
 const PRODUCT: &str = include_str!("../../../shaders/product.wgsl");
 const PRODUCT_SUBGROUP: &str = include_str!("../../../shaders/product_subgroup.wgsl");
 pub(super) const ROW_CROSS_ENTROPY: &str = include_str!("../../../shaders/row_cross_entropy.wgsl");
@@ -22,6 +23,8 @@ pub(super) const ROW_ELEMENTS: &str = include_str!("../../../shaders/row_element
 pub(super) const ROW_TOP: &str = include_str!("../../../shaders/row_top.wgsl");
 const SCALING: &str = include_str!("../../../shaders/scaling.wgsl");
 pub(super) const MATMUL: &str = include_str!("../../../shaders/matmul.wgsl");
+const BLOCK_PRODUCT: &str = include_str!("../../../shaders/block_product.wgsl");
+const COLUMN_BLOCKS: &str = include_str!("../../../shaders/column_blocks.wgsl");
 
 /// A kernel's row: its files, its parameters and its grid. Binding 0 is the step, 1 the parameters; the slots that the
 /// kernel's declaration reads and writes follow in order.
@@ -280,6 +283,16 @@ const fn map(name: &'static str, variants: &'static [Variant]) -> KernelSpec {
     }
 }
 
+const fn chain(name: &'static str, variants: &'static [Variant]) -> KernelSpec {
+    KernelSpec {
+        name,
+        source: &[STEP_ROW, STEP, INDEX, FUNCTIONS, RANDOM, CHAIN],
+        params: &["m", "n"],
+        grid: Grid::Sizes(chained),
+        variants,
+    }
+}
+
 const fn matmul(name: &'static str) -> KernelSpec {
     KernelSpec {
         name,
@@ -299,6 +312,74 @@ fn looked_up(of: &Arguments<'_>, table: &str) -> Result<DispatchSizes> {
     Ok(of.flat(&[m, n, d, v], of.slot("out").len())?.with([column]))
 }
 
+/// Returns the sizes of a matrix and of another one with that many times its columns: rows, columns of the narrow one, blocks.
+fn in_blocks(of: &Arguments<'_>) -> Result<DispatchSizes> {
+    let (narrow, wide, blocks, elements) = match of.step.kernel {
+        Kernel::RepeatColumns { times } => ("x", "out", times, of.slot("out").len()),
+        Kernel::SumBlocks { blocks } => ("out", "x", blocks, of.slot("out").len()),
+        // A row a lane, since a row's classes share their sums.
+        Kernel::MemberMean { members, .. } => ("out", "x", members, of.matrix("out").0),
+        _ => unreachable!("these are the rows of blocks of columns"),
+    };
+    let ((m, n), g) = (of.matrix(narrow), blocks.max(1) as usize);
+    let (len, want) = (of.slot(wide).len(), m * n * g);
+    if len != want {
+        let problem = format!("{} has {len} elements, not {want}", of.slot(wide).name);
+        return Err(Error::shape(of.step.kernel.name(), problem));
+    }
+    of.flat(&[m, n, g], elements)
+}
+
+const fn columns_in_blocks(name: &'static str, variants: &'static [Variant]) -> KernelSpec {
+    KernelSpec {
+        name,
+        source: &[STEP_ROW, STEP, INDEX, COLUMN_BLOCKS],
+        params: &["m", "n", "blocks"],
+        grid: Grid::Sizes(in_blocks),
+        variants,
+    }
+}
+
+/// Returns the sizes of a product within blocks: rows, blocks, and columns of both sides of a block.
+fn within_blocks(of: &Arguments<'_>) -> Result<DispatchSizes> {
+    let (Kernel::BlockNt { blocks } | Kernel::BlockNn { blocks } | Kernel::BlockTn { blocks }) =
+        of.step.kernel
+    else {
+        unreachable!("these are the rows of products within blocks")
+    };
+    let (a, b, out) = (of.matrix("a"), of.matrix("b"), of.matrix("out"));
+    let g = blocks.max(1) as usize;
+    let (n, k) = match of.step.kernel {
+        Kernel::BlockNt { .. } => (out.1 / g, b.1),
+        Kernel::BlockNn { .. } => (a.1 / g, b.1),
+        _ => (a.1 / g, out.1),
+    };
+    let (m, wide, narrow) = (a.0, g * n, g * k);
+    let (want_a, want_b, want_out) = match of.step.kernel {
+        Kernel::BlockNt { .. } => (m * narrow, wide * k, m * wide),
+        Kernel::BlockNn { .. } => (m * wide, wide * k, m * narrow),
+        _ => (m * wide, m * narrow, wide * k),
+    };
+    for (name, want) in [("a", want_a), ("b", want_b), ("out", want_out)] {
+        let len = of.slot(name).len();
+        if len != want {
+            let problem = format!("{} has {len} elements, not {want}", of.slot(name).name);
+            return Err(Error::shape(of.step.kernel.name(), problem));
+        }
+    }
+    of.flat(&[m, g, n, k], of.slot("out").len())
+}
+
+const fn blocks(name: &'static str, variants: &'static [Variant]) -> KernelSpec {
+    KernelSpec {
+        name,
+        source: &[STEP_ROW, STEP, INDEX, BLOCK_PRODUCT],
+        params: &["m", "blocks", "n", "k"],
+        grid: Grid::Sizes(within_blocks),
+        variants,
+    }
+}
+
 /// Every kernel.
 pub const KERNELS: &[KernelSpec] = &[
     KernelSpec {
@@ -316,9 +397,18 @@ pub const KERNELS: &[KernelSpec] = &[
     matmul("matmul_nt"),
     matmul("matmul_nn"),
     matmul("matmul_tn"),
+    blocks("block_nt", plain!("block_nt")),
+    blocks("block_nn", plain!("block_nn")),
+    blocks("block_tn", plain!("block_tn")),
+    columns_in_blocks("repeat_columns", plain!("repeat_columns")),
+    columns_in_blocks("sum_blocks", plain!("sum_blocks")),
+    columns_in_blocks("member_mean", plain!("member_mean")),
     map("map", plain!("map")),
     map("map_rows", plain!("map_rows")),
     map("map_columns", plain!("map_columns")),
+    chain("map_chain", plain!("map_chain")),
+    chain("map_rows_chain", plain!("map_rows_chain")),
+    chain("map_columns_chain", plain!("map_columns_chain")),
     KernelSpec {
         name: "lookup",
         source: &[STEP_ROW, STEP, INDEX],
@@ -344,7 +434,8 @@ pub const KERNELS: &[KernelSpec] = &[
             let ((batch, n), (_, columns)) = (of.matrix("prediction"), of.matrix("goal"));
             let period = of.find("constants").map_or(1, SlotSpec::len);
             // The factor makes a mean of the columns' sum where the loss is one.
-            let share = if form.mean { f32::from(width) / n as f32 } else { 1.0 };
+            let share =
+                if form.mean { f32::from(width) / n as f32 } else { 1.0 / form.members as f32 };
             Ok(of.flat(&[batch, n, columns, period], batch)?.with([share.to_bits()]))
         }),
         variants: plain!("loss_map"),

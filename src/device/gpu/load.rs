@@ -131,6 +131,18 @@ impl Loaded {
         }
     }
 
+    /// Frees the memory of the plan, which must not be in use any more.
+    pub(super) fn destroy(&self) {
+        let rows = [&self.train_rows, &self.eval_rows, &self.readback];
+        let scratch = self.scratch.iter().map(|scratch| &scratch.buffer);
+        self.buffers
+            .iter()
+            .chain(&self.staging)
+            .chain(rows)
+            .chain(scratch)
+            .for_each(wgpu::Buffer::destroy);
+    }
+
     /// Returns whether a training step reads or writes a slot.
     fn trains_with(&self, slot: Slot) -> bool {
         let mut steps = self.plan.steps(Phase::Train).iter();
@@ -387,6 +399,9 @@ impl Loader<'_> {
 
     /// Returns the one dispatch that runs whole training steps, if the network is small enough for it to be faster.
     pub(super) fn sequence(&self, plan: &Plan) -> Result<Option<Dispatch>> {
+        if plan.in_parts {
+            return Ok(None);
+        }
         let variant = self.chooser.sequence(plan).filter(|_| can_bind(&self.device.limits()));
         let Some(variant) = variant else { return Ok(None) };
         // A scratch that exceeds a binding leaves the steps to dispatches of their own.

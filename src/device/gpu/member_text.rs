@@ -11,9 +11,9 @@ use crate::plan::{Element, StorageTypes};
 
 /// Bits of a step's place in the log; the bits above it are the member's number.
 pub(super) const LOG_BITS: u32 = 16;
-/// Rows of step parameters that one dispatch binds: 64 KiB, which nearly every adapter allows a uniform. So many members
+/// Rows of step parameters that one dispatch binds: at most 64 KiB, which nearly every adapter allows a uniform. So many members
 /// can be in one dispatch.
-pub(super) const MEMBER_ROWS: u32 = 1024;
+pub(super) const MEMBER_ROWS: u32 = 819;
 /// Bytes of these rows.
 pub(super) const ROWS_BYTES: u64 = MEMBER_ROWS as u64 * STEP_BYTES;
 

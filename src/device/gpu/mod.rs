@@ -10,6 +10,7 @@ mod cooperative;
 mod device;
 mod dispatch;
 mod encode;
+mod families;
 mod fused_step;
 mod fused_text;
 mod in_flight;
@@ -32,3 +33,5 @@ pub use fused_step::whole_step_wgsl;
 pub use kernels::{KERNELS, KernelSpec, MatrixShape, SEQUENCE, SEQUENCE_BINDINGS, Variant};
 pub use shader::{assemble, consts, generated};
 pub use sizes::{Arguments, DispatchSizes, Grid};
+
+pub use crate::host::waiting::yield_to_browser;

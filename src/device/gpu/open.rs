@@ -3,18 +3,20 @@
 //! In: which adapter. Out: a device without a plan.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::GpuDevice;
 use super::adapter::{describe, pick};
 use super::cooperative::AdapterFeatures;
-use super::device::OUT_OF_MEMORY;
+use super::device::{error_text, keep_first};
+use super::families::AdapterFamily;
 use super::in_flight::InFlight;
 use super::pipeline::Pipelines;
 use super::select::{Choices, KernelSelector};
 use super::tune::Tuner;
 use crate::device::{DeviceKind, Tuning};
 use crate::error::{Error, Result};
+use crate::host::waiting::block_on;
 
 /// Features that are requested if the adapter has them: subgroups for products, if all are of one size; timestamps for
 /// callers that measure; half precision for plans that ask for it.
@@ -29,7 +31,7 @@ impl GpuDevice {
     /// If there is no adapter of this kind, or its driver does not open it.
     pub fn open(kind: &DeviceKind) -> Result<(Self, String)> {
         let (adapter, reason) = pick(kind)?;
-        let opened = pollster::block_on(Self::open_adapter(&adapter, AdapterFeatures::none()));
+        let opened = block_on(Self::open_adapter(&adapter, AdapterFeatures::none()));
         opened.map(|device| (device, reason))
     }
 
@@ -42,7 +44,7 @@ impl GpuDevice {
                 AdapterFeatures::none()
             }
         };
-        let opened = pollster::block_on(Self::open_adapter(&self.adapter, extras()));
+        let opened = block_on(Self::open_adapter(&self.adapter, extras()));
         let mut opened = match opened {
             Ok(opened) => opened,
             // A driver that was restarted appears as another adapter of the same name.
@@ -84,29 +86,22 @@ impl GpuDevice {
             ),
         })?;
         let failure = Arc::new(Mutex::new(None));
-        // Only the first error is kept: later ones are often its consequences.
-        let keep = |failure: &Arc<Mutex<Option<String>>>, text: String| {
-            failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
-        };
         let kept = Arc::clone(&failure);
         // Without a handler, wgpu panics on an error.
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-            let text = match &error {
-                wgpu::Error::OutOfMemory { .. } => OUT_OF_MEMORY.to_string(),
-                other => other.to_string(),
-            };
-            keep(&kept, text);
+            keep_first(&kept, error_text(&error));
         }));
         let lost = Arc::new(AtomicBool::new(false));
         let (kept, gone) = (Arc::clone(&failure), Arc::clone(&lost));
         device.set_device_lost_callback(move |reason, message| {
             // A device that was dropped is lost too, but nobody asks any more.
             gone.store(true, Ordering::SeqCst);
-            keep(&kept, format!("the device was lost ({reason:?}): {message}"));
+            keep_first(&kept, format!("the device was lost ({reason:?}): {message}"));
         });
         let chooser = KernelSelector {
             ends_loops: ends_loops(&info.driver),
             software: info.is_software(),
+            family: AdapterFamily::of(&info.name, info.is_software()),
             subgroup: fixed_subgroup(adapter),
             half: adapter.features().contains(wgpu::Features::SHADER_F16),
             cooperative: extras.sizes,

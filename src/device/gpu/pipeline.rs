@@ -1,10 +1,13 @@
 //! Compiled kernels, kept while the device is open: plans that are loaded later share them.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::dispatch::Dispatch;
+use super::kernels::Variant;
 use super::member_text::for_members;
 use super::shader::assemble;
+use crate::host::waiting::SUSPENDS;
 
 /// A kernel's pipeline and the layout of its bindings.
 #[derive(Clone, Debug)]
@@ -33,7 +36,8 @@ impl Pipelines {
         }
         let layout = layout(device, launch);
         let label = Some(launch.spec.name);
-        let source = wgpu::ShaderSource::Wgsl(wgsl.as_str().into());
+        let text = with_directives(&wgsl, launch.variant);
+        let source = wgpu::ShaderSource::Wgsl(text);
         let module =
             module(device, wgpu::ShaderModuleDescriptor { label, source }, launch.unchecked);
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
@@ -57,6 +61,14 @@ impl Pipelines {
         self.made.insert(wgsl, made.clone());
         made
     }
+}
+
+/// Returns the text with the directives that a browser's compiler wants in front of subgroups; wgpu's own knows them not.
+fn with_directives<'a>(wgsl: &'a str, variant: &Variant) -> Cow<'a, str> {
+    if !SUSPENDS || variant.subgroup.is_none() {
+        return wgsl.into();
+    }
+    format!("enable subgroups;\ndiagnostic(off, subgroup_uniformity);\n{wgsl}").into()
 }
 
 /// Creates a shader; products and fused steps are compiled without the checks of indices and loops that wgpu inserts by

@@ -7,50 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::families::{AdapterFamily, ProductRule, WholeStepLimits};
 use super::kernels::{KernelSpec, MATMUL, SEQUENCE, Variant, spec_of};
 use super::sizes::product_sizes;
 use crate::device::Tune;
 use crate::error::{Error, Result};
 use crate::model::Activation;
 use crate::plan::{Kernel, Phase, Plan, Step, StorageTypes};
-
-/// A line of the rule for products that were not timed: this variant is taken on such adapters, for results of at least
-/// `tiles` tiles of 64 x 64, each the sum of at least `terms` terms.
-struct SelectionRule {
-    software: bool,
-    /// Required size of all subgroups; `None` for any.
-    subgroup: Option<u32>,
-    tiles: usize,
-    terms: usize,
-    variant: &'static str,
-}
-
-/// The first line that fits decides.
-const RULES: &[SelectionRule] = &[
-    // Barriers and workgroup memory cost lavapipe more than they save, and loads more than passing values round a
-    // subgroup. SwiftShader, with subgroups of 4, is faster with large tiles.
-    SelectionRule {
-        software: true,
-        subgroup: Some(8),
-        tiles: 0,
-        terms: 0,
-        variant: "subgroup_16x16",
-    },
-    SelectionRule { software: true, subgroup: None, tiles: 2, terms: 0, variant: "tile_64x64" },
-    SelectionRule { software: true, subgroup: None, tiles: 0, terms: 0, variant: "tile_16x16" },
-    // Large tiles load less for each result, but a small result has too few of them to fill a GPU.
-    SelectionRule {
-        software: false,
-        subgroup: None,
-        tiles: 512,
-        terms: 0,
-        variant: "block_128x128",
-    },
-    SelectionRule { software: false, subgroup: None, tiles: 64, terms: 0, variant: "tile_64x64" },
-    // Long sums of a small result are split, by estimate.
-    SelectionRule { software: false, subgroup: None, tiles: 0, terms: 256, variant: "split_16x16" },
-    SelectionRule { software: false, subgroup: None, tiles: 0, terms: 0, variant: "tile_16x16" },
-];
 
 /// A product with everything that its speed depends on.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -159,12 +122,10 @@ fn work(plan: &Plan) -> (usize, usize) {
     })
 }
 
-/// Returns whether one workgroup finishes a step sooner than the separate dispatches would: by measurement on software
-/// adapters (`docs/performance.md`), by estimate on others.
-fn is_worthwhile(plan: &Plan, software: bool) -> bool {
+/// Returns whether one workgroup finishes a step sooner than the separate dispatches would.
+fn is_worthwhile(plan: &Plan, limits: &WholeStepLimits) -> bool {
     let (work, max_width) = work(plan);
-    let most = if software { 3_000_000 } else { 1_000_000 };
-    max_width <= 128 && work <= most
+    max_width <= limits.width && work <= limits.operations
 }
 
 /// Chooses variants for one adapter.
@@ -173,6 +134,8 @@ pub(super) struct KernelSelector {
     /// True if the driver ends a lane's loops, silently, after a number of iterations (`load.rs`).
     pub(super) ends_loops: bool,
     pub(super) software: bool,
+    /// Limits and variants of adapters of its kind.
+    pub(super) family: &'static AdapterFamily,
     /// Size of all subgroups, if the adapter has them and the size is fixed.
     pub(super) subgroup: Option<u32>,
     /// True if shaders may use half precision.
@@ -208,14 +171,12 @@ impl KernelSelector {
     }
 
     /// Returns the lines of the rule for this adapter.
-    fn rules(&self) -> impl Iterator<Item = &'static SelectionRule> {
-        let fits = |rule: &&SelectionRule| {
-            rule.software == self.software
-                && (rule.subgroup.is_none() || rule.subgroup == self.subgroup)
-        };
+    fn rules(&self) -> impl Iterator<Item = &'static ProductRule> {
+        let fits = |rule: &&ProductRule| rule.subgroup.is_none() || rule.subgroup == self.subgroup;
+        let products = self.family.products;
         // Lines after one that fits all sizes are never reached.
-        let last = RULES.iter().filter(fits).position(|rule| rule.tiles == 0 && rule.terms == 0);
-        RULES.iter().filter(fits).take(last.map_or(RULES.len(), |last| last + 1))
+        let last = products.iter().filter(fits).position(|rule| rule.tiles == 0 && rule.terms == 0);
+        products.iter().filter(fits).take(last.map_or(products.len(), |last| last + 1))
     }
 
     /// Returns all variants of a kernel for these storage types that can run here and were not found wrong.
@@ -246,7 +207,7 @@ impl KernelSelector {
         // of the speed of other variants.
         let cooperative = forms.iter().rfind(|form| form.cooperative.is_some() && !self.software);
         let named =
-            |rule: &SelectionRule| forms.iter().find(|form| form.name == rule.variant).copied();
+            |rule: &ProductRule| forms.iter().find(|form| form.name == rule.variant).copied();
         let ruled =
             self.rules().filter(|rule| tiles >= rule.tiles && k >= rule.terms).find_map(named);
         // If the rule's variant was found wrong, any right one will do.
@@ -261,7 +222,10 @@ impl KernelSelector {
     /// Returns the variant of the one dispatch that runs whole training steps; `None` if the network is too large for it to
     /// be faster, or if a variant of other kernels is forced.
     pub(super) fn sequence(&self, plan: &Plan) -> Option<&'static Variant> {
-        let mut forms = SEQUENCE.variants.iter().filter(|form| self.can_run(form));
+        let is_sound = |form: &&Variant| {
+            self.can_run(form) && !self.choices.wrong.contains(&mark(form.name, StorageTypes::F32))
+        };
+        let mut forms = SEQUENCE.variants.iter().filter(is_sound);
         match (self.forced, &self.earlier) {
             (Some(name), _) => forms.find(|form| form.name == name),
             // A resumed run must add in the same order, so the earlier choice counts, even the choice of no fused step.
@@ -269,7 +233,7 @@ impl KernelSelector {
                 let name = earlier.step.as_ref()?;
                 forms.find(|form| form.name == name)
             }
-            (None, None) if !is_worthwhile(plan, self.software) => None,
+            (None, None) if !is_worthwhile(plan, &self.family.whole_step) => None,
             // The variant with subgroups is for lavapipe, and listed first.
             (None, None) => forms.find(|form| form.subgroup.is_none() || self.software),
         }
@@ -315,6 +279,7 @@ impl KernelSelector {
 
 #[cfg(test)]
 mod tests {
+    use super::super::families::FAMILIES;
     use super::super::kernels::KERNELS;
     use super::*;
     use crate::plan::Element;
@@ -323,6 +288,7 @@ mod tests {
         KernelSelector {
             ends_loops: false,
             software,
+            family: AdapterFamily::of("", software),
             subgroup,
             half: false,
             cooperative: vec![],
@@ -340,7 +306,7 @@ mod tests {
 
     #[test]
     fn the_rule_names_forms_that_there_are() {
-        for rule in RULES {
+        for rule in FAMILIES.iter().flat_map(|family| family.products) {
             let form = product().variants.iter().find(|form| form.name == rule.variant);
             let form = form.unwrap_or_else(|| panic!("no form {}", rule.variant));
             assert!(form.subgroup.is_none() || form.subgroup == rule.subgroup, "{}", rule.variant);

@@ -9,7 +9,9 @@ use super::kernels::{KernelSpec, Variant};
 use crate::expr::{Number, StepValue};
 use crate::graph::UpdateInput;
 use crate::model::Activation;
-use crate::plan::{Broadcast, Element, Formula, Kernel, StorageTypes, Update};
+use crate::plan::{
+    Broadcast, Chain, ChainKind, Element, Formula, Kernel, Link, LinkResult, StorageTypes, Update,
+};
 
 /// Returns the constants that a kernel's fusions set in its shader. Products of a variant whose fusions are uniforms take
 /// `usual`, the plan's activation, if they have none of their own: so all of them share one pipeline.
@@ -87,14 +89,20 @@ fn kept(variant: &Variant, stored: StorageTypes) -> [&'static str; 4] {
 }
 
 /// Returns the function `formula` of a kernel that names one, or that of an elementwise loss, in WGSL, with the bindings that
-/// the kernel's files do not declare; nothing for others. `reads` are the element types of the slots that it reads.
-pub fn generated(kernel: &Kernel, formulas: &[Formula], reads: &[Element]) -> String {
+/// the kernel's files do not declare; nothing for others. `reads` and `writes` are the element types of the slots that it
+/// reads and writes.
+pub fn generated(
+    kernel: &Kernel,
+    formulas: &[Formula],
+    [reads, writes]: [&[Element]; 2],
+) -> String {
     let Some(formula) = kernel.formula().and_then(|id| formulas.get(usize::from(id.0))) else {
         return String::new();
     };
     match kernel {
         Kernel::LossMap { .. } => return format!("alias V = f32;\n{}", loss_text(formula)),
         Kernel::Update(update) => return generated_update(*update, formula),
+        Kernel::Chain(chain) => return generated_chain(chain, formulas, [reads, writes]),
         _ => {}
     }
     let input = |index: u8| format!("load{index}(row, column)");
@@ -136,6 +144,77 @@ fn operands(formula: &Formula, reads: &[Element]) -> String {
     let _ =
         writeln!(wgsl, "@group(0) @binding({binding}) var<storage, read_write> out: array<Write>;");
     wgsl
+}
+
+/// Returns the bindings of a chain's slots, its formulas as functions of an element's row and column, and the functions that
+/// compute or store the element of one of them.
+fn generated_chain(
+    chain: &Chain,
+    formulas: &[Formula],
+    [reads, writes]: [&[Element]; 2],
+) -> String {
+    let (mut wgsl, mut binding) = (String::new(), 2);
+    let mut bind = |wgsl: &mut String, access: &str, name: String, element: Element| {
+        let ty = if element == Element::F16 { "f16" } else { "f32" };
+        let _ = writeln!(
+            wgsl,
+            "@group(0) @binding({binding}) var<storage, {access}> {name}: array<{ty}>;"
+        );
+        binding += 1;
+    };
+    for (index, element) in reads.iter().enumerate().take(chain.reads.into()) {
+        bind(&mut wgsl, "read", format!("x{index}"), *element);
+    }
+    let (mut compute, mut store) = (String::new(), String::new());
+    for ((index, link), element) in chain.links().enumerate().zip(writes) {
+        let (body, out) = link_text(chain, &link, &formulas[link.formula.index()]);
+        let _ = writeln!(
+            wgsl,
+            "fn formula{index}(row: u32, column: u32) -> f32 {{\n{body}    return {out};\n}}"
+        );
+        let _ =
+            writeln!(compute, "        case {index}u: {{ return formula{index}(row, column); }}");
+        let stored = if *element == Element::F16 { "stored(value)" } else { "value" };
+        let mut put = String::new();
+        if chain.binds(&link) {
+            bind(&mut wgsl, "read_write", format!("y{index}"), *element);
+            put = format!("y{index}[at] = {stored}; ");
+        }
+        let _ = writeln!(store, "        case {index}u: {{ {put}return f32({stored}); }}");
+    }
+    wgsl + &format!(
+        "fn formula(link: u32, row: u32, column: u32) -> f32 {{\n    switch link {{\n{compute}        \
+         default: {{ return 0.0; }}\n    }}\n}}\n\
+         fn store(link: u32, at: u32, value: f32) -> f32 {{\n    switch link {{\n{store}        \
+         default: {{ return value; }}\n    }}\n}}\n"
+    )
+}
+
+/// Returns the statements of a chain's formula, and the name of its value.
+fn link_text(chain: &Chain, link: &Link, formula: &Formula) -> (String, String) {
+    let arguments: Vec<usize> = link.arguments().collect();
+    let results: Vec<LinkResult> = chain.links().map(|link| link.result).collect();
+    let input = |index: u8| {
+        let index = usize::from(index);
+        let at = match formula.operands[index].along {
+            Broadcast::Both => "row * params.n + column",
+            Broadcast::Columns => "column",
+            Broadcast::Rows => "row",
+            Broadcast::Nothing => "0u",
+        };
+        match arguments[index].checked_sub(chain.reads.into()) {
+            None => format!("f32(x{}[{at}])", arguments[index]),
+            // Another lane has stored a row's sum; all lanes find it in the workgroup's memory.
+            Some(result)
+                if chain.kind == ChainKind::Columns && results[result] != LinkResult::Elements =>
+            {
+                format!("sums[{result}]")
+            }
+            Some(result) => format!("f32(y{result}[{at}])"),
+        }
+    };
+    let (body, out) = formula.program.wgsl(input, step_value);
+    (body, out[0].clone())
 }
 
 /// Returns the function of the kernel `update`.
@@ -226,7 +305,10 @@ pub(super) fn step_value(quantity: StepValue) -> String {
         StepValue::Rows => "step.rows".to_string(),
         StepValue::Counts => "select(0.0, 1.0, row < step.rows)".to_string(),
         StepValue::Keep(stream, Number(rate)) => {
-            format!("keep({stream}u, {:?}f, row * params.n + column)", rate as f32)
+            format!(
+                "keep({stream}u, {:?}f, (row + step.batch_row) * params.n + column)",
+                rate as f32
+            )
         }
         StepValue::Scalar(index) => format!("step.s{index}"),
     }

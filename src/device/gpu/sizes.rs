@@ -4,7 +4,7 @@
 
 use super::codes::{dropout_of, fused};
 use crate::error::{Error, Result};
-use crate::plan::{Broadcast, Dropout, Kernel, MOST_OPERANDS, Plan, SlotSpec, Step};
+use crate::plan::{Broadcast, ChainKind, Dropout, Kernel, MOST_OPERANDS, Plan, SlotSpec, Step};
 
 /// A step's slots by the names of its kernel's arguments, and the kernel's variant.
 #[derive(Clone, Copy, Debug)]
@@ -171,4 +171,18 @@ pub(super) fn mapped(of: &Arguments<'_>) -> Result<DispatchSizes> {
         _ => of.groups(out)?,
     };
     Ok(DispatchSizes { params, groups })
+}
+
+/// Returns the sizes of a chain: those of its matrix.
+pub(super) fn chained(of: &Arguments<'_>) -> Result<DispatchSizes> {
+    let Kernel::Chain(chain) = of.step.kernel else { unreachable!("these are the rows of chains") };
+    let (m, n) = of.plan.chain_sizes(&chain, of.step);
+    // Elements are counted in 32 bits in the shader.
+    narrow(m.saturating_mul(n))?;
+    match chain.kind {
+        ChainKind::Elements => of.flat(&[m, n], m * n),
+        ChainKind::Rows => of.flat(&[m, n], n),
+        // A row is summed by a workgroup of its own.
+        ChainKind::Columns => Ok(of.flat(&[m, n], 1)?.groups(narrow(m)?)),
+    }
 }

@@ -4,13 +4,13 @@
 //! Absent on purpose: the use of these figures. Nothing here runs unless somebody measures.
 
 use std::ops::Range;
-use std::time::Instant;
 
 use super::GpuDevice;
 use super::encode::{dispatch, map};
 use super::in_flight::DEPTH;
 use crate::device::Usage;
 use crate::error::Result;
+use crate::host::Instant;
 use crate::plan::Phase;
 use crate::shape::narrow;
 

@@ -6,7 +6,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::GpuDevice;
 use super::cache::{self, Identity};
@@ -17,6 +17,7 @@ use super::select::{Choice, MatmulKey, mark};
 use crate::device::verify::Reference;
 use crate::device::{Device, Tune, Tuning};
 use crate::error::{Error, Result};
+use crate::host::Instant;
 use crate::plan::{Phase, Plan, PlanBuilder, Role, Slot, SlotSpec, Step, StepParams};
 
 /// State of a device's tuner.

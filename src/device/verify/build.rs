@@ -94,7 +94,7 @@ pub(super) fn build(kernel: Kernel, stored: StorageTypes, sizes: Triple) -> Resu
             // The declaration says which precision each argument has, so no case repeats it.
             let element = match precision {
                 SlotPrecision::Read | SlotPrecision::Own => stored.read,
-                SlotPrecision::Write => stored.write,
+                SlotPrecision::Write | SlotPrecision::OwnWrite => stored.write,
                 SlotPrecision::Single => Element::F32,
             };
             let Fill { sizes, values } = (spec.values)(name, sizes);
@@ -118,8 +118,13 @@ pub(super) fn build(kernel: Kernel, stored: StorageTypes, sizes: Triple) -> Resu
         };
         present.map(slot).collect()
     };
-    let Declaration { reads, writes, .. } = kernel.declaration();
-    let (reads, writes) = (slots(&reads)?, slots(&writes)?);
+    let declaration = kernel.declaration();
+    let Declaration { reads, writes, .. } = &declaration;
+    let (reads, all) = (slots(reads)?, slots(writes)?);
+    // A shader leaves a result as it is that it does not bind.
+    let present = writes.iter().filter(|argument| argument.present);
+    let bound = present.zip(&all).filter(|(argument, _)| declaration.binds(argument));
+    let writes = bound.map(|(_, &slot)| slot).collect();
     // Every number differs from its neutral value, so that a kernel that ignores one is found.
     let row = StepParams {
         first: 5,
@@ -132,7 +137,7 @@ pub(super) fn build(kernel: Kernel, stored: StorageTypes, sizes: Triple) -> Resu
         scalars: [0.01, 0.02, 0.5, 0.3, 0.2, 0.1, 0.25, 0.4],
         ..StepParams::default()
     };
-    let step = builder.step(kernel, reads, writes.clone())?;
+    let step = builder.step(kernel, reads, all)?;
     builder.phase(Phase::Eval, vec![step]);
     Ok(Case { plan: builder.finish(m, m), starts, writes, row })
 }

@@ -99,6 +99,67 @@ pub fn verify_gpu(
     result
 }
 
+/// Runs the checks of the kernels that a plan's steps run, of each at one size: products as the plan has them, others with all that they
+/// may be asked for; and those of whole steps in one dispatch, with one network. Of a variant that gives wrong numbers, [`super::gpu::GpuDevice::avoid`] makes later loads take another.
+///
+/// # Errors
+/// If the device fails in another way than by wrong numbers.
+#[cfg(feature = "gpu")]
+pub fn verify_plan(
+    device: &mut super::gpu::GpuDevice,
+    plan: &crate::plan::Plan,
+    tell: &mut dyn FnMut(&Check),
+) -> Result<VerifySummary> {
+    let steps = || Phase::ALL.into_iter().flat_map(|phase| plan.steps(phase));
+    let mut tally =
+        VerifySummary { device: device.info().clone(), passed: 0, failed: 0, half: false };
+    let mut result = Ok(());
+    for kernel in every_kernel() {
+        let is_run = |own: &Kernel| match kernel.is_product() {
+            true => *own == kernel,
+            false => own.name() == kernel.name(),
+        };
+        if !steps().any(|step| is_run(&step.kernel)) {
+            continue;
+        }
+        let Some(spec) = super::gpu::KERNELS.iter().find(|spec| spec.name == kernel.name()) else {
+            continue;
+        };
+        let taken = |variant: &&super::gpu::Variant| {
+            variant.fits(StorageTypes::F32) && device.can_run(variant)
+        };
+        let variants: Vec<_> =
+            spec.variants.iter().filter(taken).filter(|it| device.may_take(spec, it)).collect();
+        for variant in variants {
+            device.force_variant(Some(variant.name));
+            let sizes = sizes_of(&kernel);
+            let checked = match sizes.first() {
+                Some(&sizes) => check(device, variant.name, kernel, sizes),
+                None => continue,
+            };
+            match checked {
+                Ok(check) => tally.count(&check, tell),
+                Err(error) => result = Err(error),
+            }
+        }
+        if result.is_err() {
+            break;
+        }
+    }
+    let variants = super::gpu::SEQUENCE.variants.iter().filter(|variant| device.can_run(variant));
+    // Of whole steps a device takes one form only.
+    for variant in variants.filter(|variant| variant.subgroup.is_none()).collect::<Vec<_>>() {
+        if result.is_ok() && device.can_run_sequences() {
+            device.force_variant(Some(variant.name));
+            let mut count = |check: &Check| tally.count(check, tell);
+            result = sequences::check_sequences(device, variant, true, &mut count);
+        }
+    }
+    // Whatever the outcome, later loads choose freely again.
+    device.force_variant(None);
+    result.map(|()| tally)
+}
+
 #[cfg(feature = "gpu")]
 fn verify_variants(
     device: &mut super::gpu::GpuDevice,
@@ -134,7 +195,7 @@ fn verify_variants(
             continue;
         }
         device.force_variant(Some(variant.name));
-        sequences::check_sequences(device, variant, &mut |check| tally.count(check, tell))?;
+        sequences::check_sequences(device, variant, false, &mut |check| tally.count(check, tell))?;
     }
     Ok(tally)
 }

@@ -18,10 +18,12 @@ use prost::Message as _;
 
 #[cfg(doc)]
 use crate::data::Preprocessing;
+#[cfg(feature = "cli")]
+use crate::data::Schema;
 use crate::data::TargetKind;
 use crate::error::{Error, Result};
 use crate::files::write_file;
-use crate::graph::inference;
+use crate::graph::inference_under;
 use crate::train::{Ensemble, TrainedModel};
 use builder::{ML_DOMAIN, NodeBuilder};
 use pre_post::{RESERVED, input_names, prepare, tell};
@@ -56,7 +58,8 @@ const MOST_BYTES: usize = i32::MAX as usize;
 /// If the file cannot be written, or would exceed the 2 GiB that the format allows.
 pub fn write_onnx(trained: impl Into<Ensemble>, path: impl AsRef<Path>) -> Result<()> {
     let (ensemble, path) = (trained.into(), path.as_ref());
-    let bytes = onnx_bytes(&ensemble, needs_double(&ensemble)).map_err(|error| match error {
+    let networks = ensemble.members();
+    let bytes = bytes_of(networks, any_double(networks)).map_err(|error| match error {
         Error::Shape { place, problem } => Error::model_file(path, format!("{place}: {problem}")),
         other => other,
     })?;
@@ -65,7 +68,18 @@ pub fn write_onnx(trained: impl Into<Ensemble>, path: impl AsRef<Path>) -> Resul
 
 /// Returns true if a feature column needs an input in double precision.
 pub fn needs_double(trained: impl Into<Ensemble>) -> bool {
-    trained.into().members().iter().any(|it| !it.preparation.double.is_empty())
+    any_double(trained.into().members())
+}
+
+/// Returns the columns whose inputs have other names, since a result may have the column's, with the names of these inputs.
+#[cfg(feature = "cli")]
+pub(crate) fn renamed_inputs(schema: &Schema) -> Vec<(&str, String)> {
+    let columns = schema.columns.iter().map(|column| column.name.as_str());
+    columns.zip(input_names(schema)).filter(|(column, input)| column != input).collect()
+}
+
+fn any_double(networks: &[TrainedModel]) -> bool {
+    networks.iter().any(|it| !it.preparation.double.is_empty())
 }
 
 /// Returns the bytes that [`write_onnx`] writes, with an input in double precision or in single.
@@ -73,10 +87,13 @@ pub fn needs_double(trained: impl Into<Ensemble>) -> bool {
 /// # Errors
 /// If the file would exceed the 2 GiB that the format allows.
 pub fn onnx_bytes(trained: impl Into<Ensemble>, double: bool) -> Result<Vec<u8>> {
-    let ensemble = trained.into();
-    let networks = ensemble.members();
+    bytes_of(trained.into().members(), double)
+}
+
+/// Returns the bytes of the graph of an ensemble's members.
+fn bytes_of(networks: &[TrainedModel], double: bool) -> Result<Vec<u8>> {
     networks.iter().try_for_each(TrainedModel::check)?;
-    let trained = ensemble.first();
+    let trained = &networks[0];
     let kind = if double { Kind::Double } else { Kind::Float };
     let schema = &trained.preparation.schema;
     let weights: usize = networks.iter().map(|it| it.params.layout().count()).sum();
@@ -97,7 +114,8 @@ pub fn onnx_bytes(trained: impl Into<Ensemble>, double: bool) -> Result<Vec<u8>>
     let (scaled, inputs) = prepare(&mut to, networks, kind);
     let mut outputs = Vec::with_capacity(networks.len());
     for (network, scaled) in networks.iter().zip(scaled) {
-        let graph = inference(&network.model, schema.features.len())?;
+        let graph =
+            inference_under(&network.model, schema.features.len(), &network.criterion.loss)?;
         outputs.push(ops::forward(&mut to, &graph, &network.params, scaled)?);
     }
     let results = tell(&mut to, networks, &outputs)?;

@@ -10,7 +10,9 @@ use super::formula::evaluate;
 use super::proto::{Attribute, Kind, size};
 use crate::error::{Error, Result};
 use crate::expr::{Instruction, Program};
-use crate::graph::{Biased, Broadcast, Graph, Inference, IterationSpace, NodeId, Op, Operand};
+use crate::graph::{
+    Biased, Broadcast, Graph, Inference, IterationSpace, MemberOutputs, NodeId, Op, Operand,
+};
 use crate::model::{Activation, ParamView, Params};
 
 /// Appends the forward pass of a network whose scaled features have this name. Returns the name of the outputs.
@@ -85,6 +87,18 @@ impl OnnxLowering<'_> {
             Op::MatmulNt { a, b } => self.gemm([*a, *b], [0, 1], None)?,
             Op::MatmulNn { a, b } => self.gemm([*a, *b], [0, 0], None)?,
             Op::MatmulTn { a, b } => self.gemm([*a, *b], [1, 0], None)?,
+            Op::BlockNt { a, b, blocks } => self.block_product(*a, *b, *blocks)?,
+            Op::RepeatColumns { x, times } => {
+                let (x, repeats) = (self.value(*x)?, self.to.integers(&[1, size(*times)]));
+                self.to.node("Tile", &[&x, &repeats], vec![])
+            }
+            // The rows are the rest of the elements, whatever the batch.
+            Op::SplitMembers { x, .. } | Op::JoinMembers { x, .. } => {
+                let columns = self.graph.shape(id).dims().last().map_or(1, |dim| dim.size(1));
+                let (x, sizes) = (self.value(*x)?, self.to.integers(&[-1, size(columns)]));
+                self.to.node("Reshape", &[&x, &sizes], vec![])
+            }
+            Op::MemberMean { x, members, of } => self.member_mean(id, *x, *members, *of)?,
             Op::Map { f, operands, space } => match (op.as_bias(), op.as_activation()) {
                 (Some(Biased { x, bias }), _) => match self.graph.node(x).op {
                     Op::MatmulNt { a, b } if self.biased.contains(&x) => {
@@ -123,6 +137,9 @@ impl OnnxLowering<'_> {
             | Op::Normalise { .. }
             | Op::Dropout { .. }
             | Op::LookupGrad { .. }
+            | Op::BlockNn { .. }
+            | Op::BlockTn { .. }
+            | Op::SumBlocks { .. }
             | Op::Loss { .. }
             | Op::LossGrad { .. } => {
                 let problem = format!("{} belongs to training, and cannot be exported", op.name());
@@ -158,6 +175,90 @@ impl OnnxLowering<'_> {
         let attributes =
             vec![Attribute::int("transA", transpose_a), Attribute::int("transB", transpose_b)];
         Ok(self.to.node("Gemm", &inputs, attributes))
+    }
+
+    /// Appends a product within blocks: one of each row and block, as a stack of matrices.
+    fn block_product(&mut self, a: NodeId, b: NodeId, blocks: usize) -> Result<String> {
+        let of = |id: NodeId| self.graph.shape(id).sizes(1);
+        let &[all, k] = of(b).as_slice() else {
+            return Err(Error::shape("onnx", "a product within blocks needs matrices"));
+        };
+        let (a, b, blocks, all, k) =
+            (self.value(a)?, self.value(b)?, size(blocks), size(all), size(k));
+        let stacked = self.to.integers(&[-1, blocks, 1, k]);
+        let a = self.to.node("Reshape", &[&a, &stacked], vec![]);
+        let stacked = self.to.integers(&[blocks, -1, k]);
+        let b = self.to.node("Reshape", &[&b, &stacked], vec![]);
+        let b = self.to.node("Transpose", &[&b], vec![Attribute::ints("perm", &[0, 2, 1])]);
+        let product = self.to.node("MatMul", &[&a, &b], vec![]);
+        let flat = self.to.integers(&[-1, all]);
+        Ok(self.to.node("Reshape", &[&product, &flat], vec![]))
+    }
+
+    /// Appends the outputs of a network that would predict the mean of the members' predictions.
+    fn member_mean(
+        &mut self,
+        id: NodeId,
+        x: NodeId,
+        members: usize,
+        of: MemberOutputs,
+    ) -> Result<String> {
+        let columns = self.graph.shape(id).dims().last().map_or(1, |dim| dim.size(1));
+        let sizes = self.to.integers(&[-1, size(members), size(columns)]);
+        let x = self.value(x)?;
+        let x = self.to.node("Reshape", &[&x, &sizes], vec![]);
+        let flat = self.to.integers(&[-1, size(columns)]);
+        // ln of the mean of exp over the members, which are the second axis.
+        let log_mean = |lowering: &mut Self, x: &str| {
+            let sum = lowering.log_sum_exp(x, 1);
+            let count = lowering.to.scalar((members as f64).ln());
+            lowering.to.node("Sub", &[&sum, &count], vec![])
+        };
+        let mean = match of {
+            MemberOutputs::Values => {
+                let (axes, share) = (self.to.integers(&[1]), self.to.scalar(1.0 / members as f64));
+                let sum = self.to.node("ReduceSum", &[&x, &axes], vec![]);
+                self.to.node("Mul", &[&sum, &share], vec![])
+            }
+            MemberOutputs::Logarithms => log_mean(self, &x),
+            MemberOutputs::Classes => {
+                let sum = self.log_sum_exp(&x, 2);
+                let logs = self.to.node("Sub", &[&x, &sum], vec![]);
+                log_mean(self, &logs)
+            }
+            MemberOutputs::Labels => {
+                let negative = self.to.node("Neg", &[&x], vec![]);
+                let [yes, no] = [&x, &negative].map(|it| {
+                    let log = self.log_sigmoid(it);
+                    log_mean(self, &log)
+                });
+                self.to.node("Sub", &[&yes, &no], vec![])
+            }
+        };
+        Ok(self.to.node("Reshape", &[&mean, &flat], vec![]))
+    }
+
+    /// Appends ln Σ exp x over an axis, which stays as one of size 1.
+    fn log_sum_exp(&mut self, x: &str, axis: i64) -> String {
+        let top = self.to.node("ReduceMax", &[x], vec![Attribute::ints("axes", &[axis])]);
+        let below = self.to.node("Sub", &[x, &top], vec![]);
+        let exp = self.to.node("Exp", &[&below], vec![]);
+        let axes = self.to.integers(&[axis]);
+        let sum = self.to.node("ReduceSum", &[&exp, &axes], vec![]);
+        let log = self.to.node("Log", &[&sum], vec![]);
+        self.to.node("Add", &[&log, &top], vec![])
+    }
+
+    /// Appends ln σ(x) = min(x, 0) − ln(1 + exp(−|x|)).
+    fn log_sigmoid(&mut self, x: &str) -> String {
+        let (zero, one) = (self.to.scalar(0.0), self.to.scalar(1.0));
+        let low = self.to.node("Min", &[x, &zero], vec![]);
+        let size = self.to.node("Abs", &[x], vec![]);
+        let size = self.to.node("Neg", &[&size], vec![]);
+        let exp = self.to.node("Exp", &[&size], vec![]);
+        let sum = self.to.node("Add", &[&exp, &one], vec![]);
+        let log = self.to.node("Log", &[&sum], vec![]);
+        self.to.node("Sub", &[&low, &log], vec![])
     }
 
     /// Appends an expression over all elements of a space.

@@ -1,5 +1,7 @@
 //! Nodes before a network and after it: raw columns in, predictions in the target's units out.
 
+use std::collections::HashSet;
+
 use super::builder::NodeBuilder;
 use super::formula::evaluate;
 use super::proto::{Attribute, Kind, ValueInfo, size};
@@ -97,10 +99,14 @@ fn each_scaling(
 
 /// Returns the names of the graph's inputs for columns of several kinds: those of the columns, unless a result has the name.
 pub(super) fn input_names(schema: &Schema) -> Vec<String> {
-    let taken = |name: &str| RESERVED.contains(&name);
-    let name = |column: &Column| match taken(&column.name) {
-        true => format!("{}_column", column.name),
-        false => column.name.clone(),
+    let columns: HashSet<&str> = schema.columns.iter().map(|column| &*column.name).collect();
+    let name = |column: &Column| {
+        let mut name = column.name.clone();
+        // The new name must not be that of another column.
+        while RESERVED.contains(&&*column.name) && columns.contains(&*name) {
+            name.push_str("_column");
+        }
+        name
     };
     schema.columns.iter().map(name).collect()
 }
@@ -328,6 +334,26 @@ fn mixture(to: &mut NodeBuilder, each: &[String], center: &str, columns: usize) 
     to.node("Where", &[&is_mean, center, &deviation], vec![])
 }
 
+/// Appends what keeps predictions `[rows, columns · each]` within the range of the target, if there is one.
+fn within_range(
+    to: &mut NodeBuilder,
+    value: String,
+    preparation: &Preprocessing,
+    each: usize,
+) -> String {
+    if preparation.target_range.is_empty() {
+        return value;
+    }
+    let ends = |end: fn(&(f64, f64)) -> f64| -> Vec<f64> {
+        let ranges = preparation.target_range.iter();
+        ranges.flat_map(|range| std::iter::repeat_n(end(range), each)).collect()
+    };
+    let least = to.doubles("target_least", &ends(|range| range.0));
+    let largest = to.doubles("target_largest", &ends(|range| range.1));
+    let value = to.node("Max", &[&value, &least], vec![]);
+    to.node("Min", &[&value, &largest], vec![])
+}
+
 /// Appends the conversion of outputs for numbers to the target's units, in f64.
 fn in_own_units(to: &mut NodeBuilder, trained: &TrainedModel, outputs: &str) -> Result<String> {
     let (loss, preparation) = (&trained.criterion.loss, &trained.preparation);
@@ -356,6 +382,7 @@ fn in_own_units(to: &mut NodeBuilder, trained: &TrainedModel, outputs: &str) -> 
     let moved = to.node("Add", &[&wide, &mean], vec![]);
     let value = to.node("Mul", &[&moved, &std], vec![]);
     let value = restore_target(to, (&value, &wide), preparation, each);
+    let value = within_range(to, value, preparation, each);
     let &Loss::GaussianNll { eps, .. } = loss else { return Ok(value) };
     // Every second output is a raw variance.
     let spread = (Expr::input(0).softplus() + eps).sqrt();
@@ -367,4 +394,16 @@ fn in_own_units(to: &mut NodeBuilder, trained: &TrainedModel, outputs: &str) -> 
     let is_mean = to.flags("is_mean", &is_mean);
     // Both are computed for all outputs, and each output takes the one that it means.
     Ok(to.node("Where", &[&is_mean, &value, &deviation], vec![]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_input_has_the_name_of_a_result_or_of_another_column() {
+        let columns = ["a", "x", "x_column", "label"].map(Column::number).to_vec();
+        let schema = Schema { columns, ..Schema::default() };
+        assert_eq!(input_names(&schema), ["a", "x_column_column", "x_column", "label_column"]);
+    }
 }

@@ -23,6 +23,16 @@ use table::{LossSetting, SettingValue, TargetUnit};
 
 /// Loss that training minimises: a mean over the rows of a batch. Its text is a name, with arguments where it has some:
 /// `huber(delta=1.5)`, `pinball(0.1, 0.5, 0.9)`.
+///
+/// ```
+/// use wgrad::prelude::*;
+///
+/// let huber: Loss = "huber(delta=1.5)".parse()?;
+/// let own = Loss::custom("if(p < y, 4 * (y - p), p - y)")?;
+/// assert!(huber.check().is_ok() && own.check().is_ok());
+/// assert!("hubert".parse::<Loss>().is_err());
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Loss {
@@ -131,6 +141,16 @@ pub enum RequiredTarget {
 impl Loss {
     /// Cross-entropy without label smoothing.
     pub const CROSS_ENTROPY: Self = Self::Classes(ClassLoss::CROSS_ENTROPY);
+
+    /// Returns the loss of a kind of target that a run has without a choice: cross-entropy for classes, the squared error for numbers,
+    /// binary cross-entropy for labels.
+    pub fn usual(kind: &TargetKind) -> Self {
+        match kind {
+            TargetKind::Classes(_) => Self::CROSS_ENTROPY,
+            TargetKind::Number | TargetKind::Numbers(_) => Self::Mse,
+            TargetKind::Labels(_) => Self::BinaryCrossEntropy,
+        }
+    }
 
     /// The usual losses: of classes, of numbers.
     pub const PLAIN: [Self; 2] = [Self::CROSS_ENTROPY, Self::Mse];

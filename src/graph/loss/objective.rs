@@ -60,12 +60,14 @@ pub struct Objective {
     pub weights: bool,
     /// True if there are constants: quantiles, positive weights of labels, weights of classes.
     pub constants: bool,
+    /// Number of members whose outputs stand side by side, each with the row's targets; 1 for a network by itself.
+    pub members: usize,
 }
 
 impl From<Loss> for Objective {
     fn from(loss: Loss) -> Self {
         let constants = matches!(loss, Loss::Pinball(_));
-        Self { loss, reduction: Reduction::Mean, weights: false, constants }
+        Self { loss, reduction: Reduction::Mean, weights: false, constants, members: 1 }
     }
 }
 
@@ -79,9 +81,16 @@ impl Objective {
     ) -> bool {
         match (&graph.node(targets).op, columns) {
             (&Op::Targets { columns, classes }, Dim::Of(outputs)) => {
-                self.loss.classes() == classes && self.loss.targets_for(outputs) == Some(columns)
+                let each = outputs / self.members.max(1);
+                self.loss.classes() == classes
+                    && outputs.is_multiple_of(self.members.max(1))
+                    && self.loss.targets_for(each) == Some(columns)
             }
-            _ => !self.loss.classes() && graph.shape(prediction) == graph.shape(targets),
+            _ => {
+                self.members == 1
+                    && !self.loss.classes()
+                    && graph.shape(prediction) == graph.shape(targets)
+            }
         }
     }
 }

@@ -42,6 +42,7 @@ fn moments_and_bounds_are_those_stated() {
         ("lecun-normal(selu)", 0.75 * (1.0 / 50.0_f64).sqrt(), normal),
         ("siren", (6.0 / 50.0_f64).sqrt() / 30.0 / 3.0_f64.sqrt(), uniform),
         ("ntk", 1.0, normal),
+        ("unit-variance", 1.0, normal),
     ] {
         let values = values(of(text), false);
         let (mean, var, got) = moments(&values);
@@ -101,7 +102,7 @@ fn biases_are_zero_but_where_it_is_said() {
 }
 
 /// One of each, in the vocabulary's order.
-const EXAMPLES: [&str; 12] = [
+const EXAMPLES: [&str; 13] = [
     "pytorch",
     "kaiming-uniform(gain=1, fan=out)",
     "kaiming-normal(gain=1.5, fan=in)",
@@ -114,6 +115,7 @@ const EXAMPLES: [&str; 12] = [
     "constant(value=-0.1)",
     "siren(omega=30)",
     "ntk",
+    "unit-variance",
 ];
 
 #[test]

@@ -64,5 +64,12 @@ impl Init {
             "Sitzmann et al. 2020, arXiv:2006.09661",
         ),
         entry("ntk", "normal, 1", "", "Jacot et al. 2018, arXiv:1806.07572"),
+        entry(
+            "unit-variance",
+            "as ntk, then each output over the deviation of its sums in training rows; biases -sum s y over 5 random rows' sums y, \
+             s exponential of sum 1",
+            "",
+            "std and he+5 of Holzmueller et al. 2024, arXiv:2407.04491",
+        ),
     ];
 }

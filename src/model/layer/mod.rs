@@ -3,7 +3,9 @@
 //! In: a layer's settings. Out: sizes, checked; parameters (`parameters.rs`); a text form (`text.rs`).
 //! Absent on purpose: what layers compute, which is built of graph operations in `graph/forward.rs`.
 
+mod batch_ensemble;
 mod custom;
+mod numbers;
 mod parameters;
 mod spec;
 mod text;
@@ -11,7 +13,11 @@ mod vocabulary;
 
 use serde::{Deserialize, Serialize};
 
+pub use batch_ensemble::BatchEnsemble;
+pub(super) use batch_ensemble::FeatureColumns;
 pub use custom::CustomLayer;
+pub(crate) use numbers::runs;
+pub use numbers::{NumberEmbedding, NumberEmbeddingKind};
 pub use parameters::ParamKind;
 pub(super) use parameters::{InitSource, Parameter};
 pub(crate) use spec::LayerPlace;
@@ -92,6 +98,11 @@ pub enum Layer {
     /// Columns with whole numbers become rows of tables, in the order of the tables; the other columns follow as they are
     /// (`torch.nn.Embedding` in a `ModuleList`): `0.1.weight` `[vocabulary, dimension]` of table 1. Only as first layer
     Embedding(Vec<EmbeddingTable>),
+    /// Each column by itself becomes several: waves of learned frequencies, and a linear map of them
+    NumberEmbedding(NumberEmbedding),
+    /// y = x + `weight` · (f(x) − x), a weight for each column that starts at 1: the function at first, and the identity where
+    /// it is 0 (Holzmüller et al. 2024, arXiv:2407.04491)
+    Parametric(Activation),
     /// y = `weight` · x, and + `bias`, a number for each column
     Scale {
         /// True if there is a bias.
@@ -122,6 +133,8 @@ pub enum Layer {
     LogSoftmax,
     /// y = f(x, learned vectors), an expression of the user's
     Custom(CustomLayer),
+    /// Networks that share the weights of their layers; only as last layer
+    BatchEnsemble(BatchEnsemble),
 }
 
 /// A column whose numbers are rows of a table.
@@ -176,9 +189,10 @@ impl Layer {
         Self::dense_from(units, Init::default())
     }
 
-    /// A dense layer with bias whose weights start like this; those of [`Init::Ntk`] bring the NTK parametrisation.
+    /// A dense layer with bias whose weights start like this; those of [`Init::Ntk`] and [`Init::UnitVariance`] bring the NTK
+    /// parametrisation.
     pub fn dense_from(units: usize, init: Init) -> Self {
-        Self::Dense { units, bias: true, init, ntk: init == Init::Ntk }
+        Self::Dense { units, bias: true, init, ntk: init.is_ntk() }
     }
 
     /// A batch norm with PyTorch's settings.
@@ -208,6 +222,8 @@ impl Layer {
             Self::Residual(_) => "residual",
             Self::Branches(_) => "branches",
             Self::Embedding(_) => "embedding",
+            Self::NumberEmbedding(numbers) => numbers.kind.name(),
+            Self::Parametric(_) => "parametric",
             Self::Scale { .. } => "scale",
             Self::Fourier { .. } => "fourier",
             Self::Prelu { .. } => "prelu",
@@ -215,6 +231,7 @@ impl Layer {
             Self::Softmax => "softmax",
             Self::LogSoftmax => "log_softmax",
             Self::Custom(_) => "custom",
+            Self::BatchEnsemble(_) => "batch_ensemble",
         }
     }
 
@@ -244,9 +261,11 @@ impl Layer {
             |eps: f64| within("eps", eps, eps > 0.0 && eps.is_finite(), "a finite number above 0");
         match self {
             Self::Dense { units, .. } => Ok(positive(*units, "units")?),
-            Self::Activation(_) | Self::Scale { .. } | Self::Softmax | Self::LogSoftmax => {
-                Ok(inputs)
-            }
+            Self::Activation(_)
+            | Self::Parametric(_)
+            | Self::Scale { .. }
+            | Self::Softmax
+            | Self::LogSoftmax => Ok(inputs),
             Self::Dropout { rate } => {
                 within("rate", *rate, (0.0..1.0).contains(rate), "at least 0 and below 1")?;
                 Ok(inputs)
@@ -287,6 +306,7 @@ impl Layer {
                 Ok(sum)
             }
             Self::Embedding(tables) => Ok(embedded(tables, inputs)?),
+            Self::NumberEmbedding(numbers) => Ok(numbers.sizes(inputs)?),
             Self::Fourier { frequencies, sigma, .. } => {
                 let fits = *sigma > 0.0 && sigma.is_finite();
                 within("sigma", *sigma, fits, "a finite number above 0")?;
@@ -302,6 +322,7 @@ impl Layer {
                 "{inputs} columns come in, but two halves are needed; let the layer before it give an even number"
             ))),
             Self::Custom(custom) => Ok(custom.check().map(|()| inputs)?),
+            Self::BatchEnsemble(it) => it.sizes(inputs, place),
         }
     }
 }

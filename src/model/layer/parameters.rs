@@ -1,6 +1,6 @@
 //! The parameters of layers: PyTorch's names, shapes, and what each starts with.
 
-use super::{EmbeddingTable, Layer};
+use super::{EmbeddingTable, FeatureColumns, Layer};
 use crate::error::Result;
 use crate::model::Init;
 use crate::random::Random;
@@ -12,11 +12,17 @@ pub enum ParamKind {
     Weight,
     /// Added.
     Bias,
-    /// Weight or bias of a normalisation, or a number by which columns are multiplied.
+    /// Weight or bias of a normalisation.
     Norm,
     /// A table of an embedding.
     Embedding,
-    /// A vector of an activation, or of a layer of the user's own.
+    /// Frequencies of an embedding of numbers, and what belongs to them.
+    NumberEmbedding,
+    /// Numbers by which columns are multiplied.
+    Scale,
+    /// A vector of an activation.
+    Activation,
+    /// A vector of a layer of the user's own.
     Other,
 }
 
@@ -32,7 +38,7 @@ pub(in crate::model) struct Parameter {
 }
 
 /// Initial values of a parameter.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(in crate::model) enum InitSource {
     /// A dense layer's weight, with its numbers of inputs and outputs.
     Weight(Init, usize, usize),
@@ -42,33 +48,72 @@ pub(in crate::model) enum InitSource {
     Constant(f64),
     /// Normal with this standard deviation.
     Normal(f64),
+    /// Uniform within ± this number.
+    Uniform(f64),
+    /// A dense layer's weight of each member of an ensemble, below one another, with a layer's numbers of inputs and outputs.
+    WeightOfEach(Init, usize, usize),
+    /// A dense layer's bias, the same for each member of an ensemble, with a layer's numbers of inputs and outputs.
+    SharedBias(Init, usize, usize),
+    /// 1 or −1, either with probability ½.
+    Signs,
+    /// Standard normal, one number for each chunk of so many neighbours, again and again.
+    NormalByChunks(Vec<usize>),
 }
 
 impl InitSource {
     /// Fills a parameter.
     #[expect(clippy::cast_possible_truncation, reason = "parameters are f32")]
     /// `first` is for the network's first dense layer.
-    pub(in crate::model) fn fill(self, values: &mut [f32], first: bool, random: &mut Random) {
-        match self {
+    pub(in crate::model) fn fill(&self, values: &mut [f32], first: bool, random: &mut Random) {
+        match *self {
             Self::Weight(init, inputs, outputs) => {
                 init.weight(values, (inputs, outputs), first, random);
             }
+            Self::WeightOfEach(init, inputs, outputs) => {
+                for own in values.chunks_exact_mut((inputs * outputs).max(1)) {
+                    init.weight(own, (inputs, outputs), first, random);
+                }
+            }
             Self::Bias(init, inputs) => init.bias(values, inputs, random),
+            Self::SharedBias(init, inputs, outputs) => {
+                let (one, others) = values.split_at_mut(outputs);
+                init.bias(one, inputs, random);
+                others.chunks_exact_mut(outputs).for_each(|other| other.copy_from_slice(one));
+            }
+            Self::Signs => {
+                let sign = |value: &mut f32| *value = if random.unit() < 0.5 { 1.0 } else { -1.0 };
+                values.iter_mut().for_each(sign);
+            }
+            Self::NormalByChunks(ref widths) => {
+                let mut rest = values;
+                for &width in widths.iter().cycle() {
+                    if rest.is_empty() {
+                        break;
+                    }
+                    let (chunk, after) = rest.split_at_mut(width.clamp(1, rest.len()));
+                    chunk.fill(random.normal() as f32);
+                    rest = after;
+                }
+            }
             Self::Constant(value) => values.fill(value as f32),
             Self::Normal(std) => {
                 values.iter_mut().for_each(|value| *value = (std * random.normal()) as f32);
+            }
+            Self::Uniform(bound) => {
+                let draw = |value: &mut f32| *value = random.uniform(-bound, bound) as f32;
+                values.iter_mut().for_each(draw);
             }
         }
     }
 }
 
 impl Parameter {
-    fn new(name: &str, shape: Vec<usize>, kind: ParamKind, start: InitSource) -> Self {
+    pub(super) fn new(name: &str, shape: Vec<usize>, kind: ParamKind, start: InitSource) -> Self {
         Self { name: name.into(), shape, kind, trainable: true, start }
     }
 
     /// One that no gradient moves.
-    fn kept(self) -> Self {
+    pub(super) fn kept(self) -> Self {
         Self { trainable: false, ..self }
     }
 
@@ -119,7 +164,7 @@ impl Layer {
                 affine(*one).into_iter().filter(|parameter| parameter.name == "weight").collect()
             }
             Self::Scale { bias } => {
-                let mut all = vec![vector("weight", ParamKind::Norm, 1.0)];
+                let mut all = vec![vector("weight", ParamKind::Scale, 1.0)];
                 all.extend(bias.then(|| vector("bias", ParamKind::Bias, 0.0)));
                 all
             }
@@ -132,8 +177,10 @@ impl Layer {
             Self::Prelu { per_column, start } => {
                 let columns = if *per_column { inputs } else { 1 };
                 let start = InitSource::Constant(*start);
-                vec![of("weight", vec![columns], ParamKind::Other, start)]
+                vec![of("weight", vec![columns], ParamKind::Activation, start)]
             }
+            Self::NumberEmbedding(numbers) => numbers.parameters(inputs),
+            Self::Parametric(_) => vec![vector("weight", ParamKind::Activation, 1.0)],
             Self::Embedding(tables) => {
                 let table = |(place, table): (usize, &EmbeddingTable)| {
                     let shape = vec![table.vocabulary, table.dimension];
@@ -149,6 +196,7 @@ impl Layer {
                     .collect()
             }
             Self::Residual(inner) => inner.parameters(inputs)?,
+            Self::BatchEnsemble(it) => it.parameters(inputs, &FeatureColumns::default())?,
             Self::Branches(branches) => {
                 let mut all = Vec::new();
                 for (place, branch) in branches.iter().enumerate() {

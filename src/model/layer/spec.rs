@@ -4,7 +4,7 @@
 //! Absent on purpose: which layers there are, and what their arguments mean.
 
 use super::VOCABULARY;
-use crate::vocabulary::{WrittenCall, name_and_inner, parts, plain};
+use crate::vocabulary::{WrittenCall, key_and_value, name_and_inner, parts, plain};
 
 /// Longest text.
 const MOST_BYTES: usize = 1 << 16;
@@ -30,6 +30,8 @@ pub(super) enum Inside {
     Residual(Vec<LayerSpec>),
     /// The layers of each branch.
     Branches(Vec<Vec<LayerSpec>>),
+    /// The arguments of an ensemble that shares its weights, and a member's layers.
+    BatchEnsemble(WrittenCall, Vec<LayerSpec>),
 }
 
 /// LayerPlace of a layer in a network, as names of parameters have it: `2` for the third layer, `2.0.1` for the second of the first branch
@@ -89,8 +91,12 @@ impl LayerSpec {
         if text.len() > MOST_BYTES {
             return Err(too_much());
         }
+        Self::parse_items(parts(text)?, first)
+    }
+
+    /// Reads layers that are texts of their own.
+    fn parse_items(items: Vec<&str>, first: &LayerPlace) -> Result<Vec<Self>, String> {
         check_depth(first.depth())?;
-        let items = parts(text)?;
         if items.is_empty() {
             return Err(no_layer());
         }
@@ -109,6 +115,15 @@ impl LayerSpec {
         };
         let inside = match name.to_ascii_lowercase().as_str() {
             "residual" => Inside::Residual(Self::parse_at(inner, &place.inside(None))?),
+            "batch_ensemble" | "batch-ensemble" => {
+                let items = parts(inner).map_err(wrong)?;
+                let (arguments, layers): (Vec<_>, Vec<_>) =
+                    items.into_iter().partition(|item| is_argument(item));
+                Inside::BatchEnsemble(
+                    WrittenCall::of_parts(name, arguments),
+                    Self::parse_items(layers, &place.inside(None))?,
+                )
+            }
             "branches" => {
                 let branches = parts(inner).map_err(wrong)?.into_iter().enumerate();
                 let branches = branches.map(|(index, branch)| {
@@ -166,6 +181,16 @@ impl LayerSpec {
         Self { text: format!("branches({})", texts.join(", ")), inside: Inside::Branches(branches) }
     }
 
+    /// An ensemble of members with these layers, that share their weights.
+    pub(crate) fn batch_ensemble(named: Vec<(String, String)>, layers: Vec<Self>) -> Self {
+        let name = "batch_ensemble";
+        let arguments: String =
+            named.iter().map(|(key, value)| format!("{key}={value}, ")).collect();
+        let text = format!("{name}({arguments}{})", Self::text_of(&layers));
+        let written = WrittenCall { name: plain(name), unnamed: vec![], named };
+        Self { text, inside: Inside::BatchEnsemble(written, layers) }
+    }
+
     /// Returns the text of the layer.
     pub(crate) fn text(&self) -> &str {
         &self.text
@@ -175,6 +200,12 @@ impl LayerSpec {
     pub(crate) fn text_of(layers: &[Self]) -> String {
         layers.iter().map(|layer| layer.text.as_str()).collect::<Vec<_>>().join(", ")
     }
+}
+
+/// Returns whether a part between commas is an argument, such as `32` or `mini=true`, and no layer.
+fn is_argument(part: &str) -> bool {
+    part.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c))
+        || key_and_value(part).is_some()
 }
 
 /// Refuses layers in layers in layers without end.

@@ -5,8 +5,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::numbers::{columns_text, read_columns};
 use super::spec::{Inside, LayerPlace, LayerSpec, check_depth, no_layer};
-use super::{CustomLayer, EmbeddingTable, Gate, Layer, VOCABULARY};
+use super::{
+    BatchEnsemble, CustomLayer, EmbeddingTable, Gate, Layer, NumberEmbedding, NumberEmbeddingKind,
+    VOCABULARY,
+};
 use crate::data::list;
 use crate::error::{Error, Result};
 use crate::model::activation::{ParsedActivation, written};
@@ -38,11 +42,11 @@ impl LayerParser<'_> {
     /// # Errors
     /// As [`Self::layers`].
     pub(crate) fn build(&self, layers: &[LayerSpec]) -> Result<Sequential> {
-        self.stack(layers, &LayerPlace::default())
+        self.stack(layers, &LayerPlace::default(), true)
     }
 
-    /// Makes the layers of a stack whose first one has this place.
-    fn stack(&self, layers: &[LayerSpec], first: &LayerPlace) -> Result<Sequential> {
+    /// Makes the layers of a stack whose first one has this place; of an `open` one the task may decide a dense layer's units.
+    fn stack(&self, layers: &[LayerSpec], first: &LayerPlace, open: bool) -> Result<Sequential> {
         check_depth(first.depth()).map_err(wrong)?;
         if layers.is_empty() {
             return Err(wrong(no_layer()));
@@ -54,22 +58,23 @@ impl LayerParser<'_> {
             // Layers that contain others are read from their parts, and have no arguments.
             let made = match &spec.inside {
                 Inside::Residual(layers) => {
-                    vec![Layer::Residual(self.stack(layers, &place.inside(None))?)]
+                    vec![Layer::Residual(self.stack(layers, &place.inside(None), false)?)]
+                }
+                Inside::BatchEnsemble(written, layers) => {
+                    // The members' last layer is the network's.
+                    let layers = self.stack(layers, &place.inside(None), open)?;
+                    let made = batch_ensemble(written.clone(), layers);
+                    vec![made.map_err(|error| at_place(error, &place, spec))?]
                 }
                 Inside::Branches(branches) => {
                     let branches = branches.iter().enumerate();
-                    let branches =
-                        branches.map(|(at, branch)| self.stack(branch, &place.inside(Some(at))));
+                    let branches = branches
+                        .map(|(at, branch)| self.stack(branch, &place.inside(Some(at)), false));
                     vec![Layer::Branches(branches.collect::<Result<_>>()?)]
                 }
                 Inside::Arguments(written) => self
-                    .item(spec, written.clone(), place.depth())
-                    .map_err(|error| match error {
-                        Error::Setting { problem, .. } => {
-                            wrong(format!("{}: {problem}", place.named(&spec.text)))
-                        }
-                        other => other,
-                    })?,
+                    .item(spec, written.clone(), open)
+                    .map_err(|error| at_place(error, &place, spec))?,
             };
             model = made.into_iter().fold(model, Sequential::layer);
         }
@@ -77,7 +82,7 @@ impl LayerParser<'_> {
     }
 
     /// Makes a layer; a gated unit with units becomes two.
-    fn item(&self, spec: &LayerSpec, written: WrittenCall, depth: usize) -> Result<Vec<Layer>> {
+    fn item(&self, spec: &LayerSpec, written: WrittenCall, open: bool) -> Result<Vec<Layer>> {
         let name = written.name.replace('-', "_");
         let gate = Gate::ALL.into_iter().find(|gate| gate.name() == name);
         // An unknown name may still be an activation, which has a vocabulary of its own.
@@ -96,7 +101,7 @@ impl LayerParser<'_> {
             "dense" => {
                 let units = args.value("units", "a whole number")?;
                 // Only the outermost stack has the last layer whose units the task decides.
-                let open = self.outputs.filter(|_| depth == 0);
+                let open = self.outputs.filter(|_| open);
                 let units = units.or(open).ok_or_else(|| {
                     wrong("it has no units; write how many, such as dense(64): only the network's last layer may leave them to the task")
                 })?;
@@ -130,6 +135,8 @@ impl LayerParser<'_> {
             },
             "softmax" => Layer::Softmax,
             "log_softmax" => Layer::LogSoftmax,
+            "parametric" => Layer::Parametric(parametric(&mut args)?),
+            "pbld" | "pl" | "plr" | "ple" => Layer::NumberEmbedding(numbers(&mut args, &name)?),
             "embedding" => Layer::Embedding(self.tables(&mut args).map_err(wrong)?),
             "custom" => Layer::Custom(custom(&mut args).map_err(wrong)?),
             _ => match gate {
@@ -184,6 +191,26 @@ fn wrong(problem: impl Into<String>) -> Error {
     Error::setting("layers", problem)
 }
 
+/// Puts a layer's place in front of the problem of an error.
+fn at_place(error: Error, place: &LayerPlace, spec: &LayerSpec) -> Error {
+    match error {
+        Error::Setting { problem, .. } => wrong(format!("{}: {problem}", place.named(&spec.text))),
+        other => other,
+    }
+}
+
+/// Reads the arguments of an ensemble of members with these layers.
+fn batch_ensemble(written: WrittenCall, layers: Sequential) -> Result<Layer> {
+    let mut args = Call::of("layers", written)?;
+    let ensemble = BatchEnsemble {
+        members: args.value("members", "a whole number")?.unwrap_or(32),
+        mini: args.value("mini", "true or false")?.unwrap_or(false),
+        layers,
+    };
+    end(args)?;
+    Ok(Layer::BatchEnsemble(ensemble))
+}
+
 fn dense(args: &mut Call<'_>, units: usize, init: Init) -> Result<Layer> {
     let bias = args.value("bias", "true or false")?.unwrap_or(true);
     let init = match args.keyed("init") {
@@ -194,8 +221,40 @@ fn dense(args: &mut Call<'_>, units: usize, init: Init) -> Result<Layer> {
         })?,
         None => init,
     };
-    let ntk = args.value("ntk", "true or false")?.unwrap_or(init == Init::Ntk);
+    let ntk = args.value("ntk", "true or false")?.unwrap_or(init.is_ntk());
     Ok(Layer::Dense { units, bias, init, ntk })
+}
+
+/// Reads an embedding of numbers.
+fn numbers(args: &mut Call<'_>, name: &str) -> Result<NumberEmbedding> {
+    let kind = NumberEmbeddingKind::ALL.into_iter().find(|kind| kind.name() == name);
+    let usual = kind.ok_or_else(|| wrong(unknown()))?.embedding();
+    let piecewise = usual.kind == NumberEmbeddingKind::Ple;
+    let parts = if piecewise { "bins" } else { "frequencies" };
+    Ok(NumberEmbedding {
+        frequencies: args.value(parts, "a whole number")?.unwrap_or(usual.frequencies),
+        outputs: args.value("outputs", "a whole number")?.unwrap_or(usual.outputs),
+        sigma: match piecewise {
+            true => usual.sigma,
+            false => args.value("sigma", "a number")?.unwrap_or(usual.sigma),
+        },
+        columns: match args.keyed("columns") {
+            Some(text) => Some(read_columns(&text).map_err(wrong)?),
+            None => None,
+        },
+        ..usual
+    })
+}
+
+/// Reads the function of a parametric activation.
+fn parametric(args: &mut Call<'_>) -> Result<Activation> {
+    let text = args
+        .value::<String>("f", "the name of an activation")?
+        .ok_or_else(|| wrong("it has no function; write one, such as parametric(selu)"))?;
+    text.parse().map_err(|error: Error| match error {
+        Error::Setting { problem, .. } => wrong(format!("f: {problem}")),
+        other => other,
+    })
 }
 
 fn custom(args: &mut Call<'_>) -> Result<CustomLayer, String> {
@@ -303,7 +362,7 @@ impl fmt::Display for Layer {
                 args.extend((!bias).then(|| "bias=false".to_string()));
                 args.extend((*init != Init::default()).then(|| format!("init={init}")));
                 // With this initialisation the scaling is the default.
-                let usual = *init == Init::Ntk;
+                let usual = init.is_ntk();
                 args.extend((*ntk != usual).then(|| format!("ntk={ntk}")));
             }
             Self::Dropout { rate } => args.push(rate.to_string()),
@@ -321,6 +380,11 @@ impl fmt::Display for Layer {
                 args.extend((!affine).then(|| "affine=false".to_string()));
             }
             Self::Residual(inner) => args.push(inner.to_string()),
+            Self::BatchEnsemble(it) => {
+                args.push(it.members.to_string());
+                args.extend(it.mini.then(|| "mini=true".to_string()));
+                args.push(it.layers.to_string());
+            }
             Self::Branches(branches) => {
                 // Parentheses separate the branches, since layers have commas between them.
                 args.extend(branches.iter().map(|branch| format!("({branch})")));
@@ -331,6 +395,21 @@ impl fmt::Display for Layer {
                 };
                 args.extend(tables.iter().map(text));
             }
+            Self::NumberEmbedding(numbers) => {
+                let usual = numbers.kind.embedding();
+                let differs = |key: &str, own: usize, usual: usize| {
+                    (own != usual).then(|| format!("{key}={own}"))
+                };
+                let piecewise = numbers.kind == NumberEmbeddingKind::Ple;
+                let parts = if piecewise { "bins" } else { "frequencies" };
+                args.extend(differs(parts, numbers.frequencies, usual.frequencies));
+                args.extend(differs("outputs", numbers.outputs, usual.outputs));
+                let sigma = numbers.sigma;
+                args.extend((sigma != usual.sigma && !piecewise).then(|| format!("sigma={sigma}")));
+                let columns = numbers.columns.as_ref();
+                args.extend(columns.map(|it| format!("columns={}", columns_text(it))));
+            }
+            Self::Parametric(act) => args.push(act.to_string()),
             Self::Scale { bias } => args.extend((!bias).then(|| "bias=false".to_string())),
             Self::Fourier { frequencies, sigma, learned } => {
                 args.push(frequencies.to_string());
@@ -361,7 +440,9 @@ mod tests {
                        layer_norm(eps=0.01, affine=false), rms_norm, rms_norm(eps=0.1, affine=false), \
                        residual(dense(64), gelu), branches((dense(4), tanh), (identity)), scale, scale(bias=false), \
                        fourier(8, sigma=2.5, learned=true), prelu, prelu(per_column=true, start=0.1), glu, swiglu, \
-                       geglu, custom(x + sin(x1 * x) / x2, 1, 0.5), dense(4), softmax, log_softmax";
+                       geglu, custom(x + sin(x1 * x) / x2, 1, 0.5), dense(4), softmax, log_softmax, \
+                       pbld, pl(frequencies=4, outputs=2, columns=0-2 5), plr(sigma=2), parametric(selu), ple, ple(bins=5, outputs=2, columns=0 3), \
+                       batch_ensemble(8, mini=true, dense(4), relu, dense(2)), batch_ensemble(3, dense(2))";
 
     #[test]
     fn what_is_written_is_read_again() {

@@ -42,6 +42,36 @@ pub(super) const VOCABULARY: &[Entry] = &[
         "COLUMN=VOCABULARYxDIMENSION for each table",
         "torch.nn.Embedding",
     ),
+    entry(
+        "pbld",
+        "y = [e, x], e = weight cos(2π frequency x + phase) + shift for each column x by itself",
+        "frequencies 16, outputs 3, sigma 0.1, columns (those that are numbers)",
+        "Holzmüller et al. 2024, arXiv:2407.04491",
+    ),
+    entry(
+        "pl",
+        "y = [e, other columns], e = weight_cos cos z + weight_sin sin z + shift, z = 2π frequency x for each column x by itself",
+        "frequencies 8, outputs 4, sigma 0.1, columns (those that are numbers)",
+        "Holzmüller et al. 2024, arXiv:2407.04491",
+    ),
+    entry(
+        "plr",
+        "as pl, with max(e, 0) in place of e",
+        "frequencies 8, outputs 4, sigma 0.1, columns (those that are numbers)",
+        "Gorishniy et al. 2022, arXiv:2203.05556",
+    ),
+    entry(
+        "ple",
+        "y = [e, other columns], e = weight p + linear x + shift for each column x by itself, p_b = (x − start of bin b)/(its width) from 0 to 1, first and last bin open; bins between quantiles of the training rows",
+        "bins 48, outputs 16, columns (those that are numbers)",
+        "Gorishniy et al. 2022, arXiv:2203.05556; rtdl_num_embeddings 0.0.12, version B",
+    ),
+    entry(
+        "parametric",
+        "y = x + weight (f(x) − x), a weight for each column that starts at 1",
+        "f (the name of an activation)",
+        "Holzmüller et al. 2024, arXiv:2407.04491",
+    ),
     entry("scale", "y = weight · x + bias, a number for each column", "bias true", "wgrad"),
     entry(
         "fourier",
@@ -65,6 +95,12 @@ pub(super) const VOCABULARY: &[Entry] = &[
     entry("geglu", "y = a b Φ(b)", "units as glu", "Shazeer 2020, arXiv:2002.05202"),
     entry("softmax", "y = eˣ/Σ eˣ by rows", "", "torch.nn.Softmax"),
     entry("log_softmax", "y = x − ln Σ eˣ by rows", "", "torch.nn.LogSoftmax"),
+    entry(
+        "batch_ensemble",
+        "mean of members with these layers: dense y = ((x ⊙ r) Wᵀ) ⊙ s + b, W shared, r, s, b of each member; the last dense not shared; mini: b too is shared, r in front alone",
+        "members 32, mini false, layers",
+        "TabM; Gorishniy et al. 2025, arXiv:2410.24210; Wen et al. 2020, arXiv:2002.06715",
+    ),
     entry(
         "custom",
         "y = f(x, x1, x2 …), an expression with learned vectors",

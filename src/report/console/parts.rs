@@ -3,14 +3,24 @@
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Console;
+use super::view::LiveView;
 use crate::report::text::duration;
+use crate::train::Event;
 
 /// Steps of the bar for one epoch.
 const FINE: f64 = 100.0;
 
 impl Console {
-    /// Begins a bar over all epochs of several networks; none where stderr is no terminal.
-    pub fn begin_parts(&mut self, epochs: u64) {
+    /// Begins a bar over all epochs of several networks, or the view, which has a line for each; none where stderr is no terminal.
+    /// `ended` are the networks that were trained before.
+    pub fn begin_parts(&mut self, names: &[String], ended: &[usize], epochs: u32) {
+        if self.wants_view {
+            let mut view = LiveView::of_networks(names, epochs);
+            ended.iter().for_each(|&network| view.network_ended(network));
+            self.view = Some(view);
+            return;
+        }
+        let epochs = names.len() as u64 * u64::from(epochs);
         // A template of our own that does not parse would be a bug; then there is no bar.
         let style =
             ProgressStyle::with_template("[{bar:12}] {wide_msg}").ok().filter(|_| self.live);
@@ -19,6 +29,13 @@ impl Console {
             let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr_with_hz(10));
             bar.set_style(style.progress_chars("=> "));
             self.bar = Some(bar);
+        }
+    }
+
+    /// Shows an event of a network in the view; `text` says how far all are.
+    pub fn network_event(&mut self, network: usize, event: &Event, text: &str) {
+        if let Some(view) = &mut self.view {
+            view.network_event(network, event, text);
         }
     }
 

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::some_names;
+use super::{NetworkFigures, some_names};
 use crate::data::{TargetKind, list};
 use crate::picture::escape;
 use crate::report::text::{count, duration, pluralize};
@@ -13,6 +13,8 @@ use crate::train::{Evaluation, Metric, TrainedModel};
 
 /// Beginning of the names of validation figures.
 const VALID: &str = "valid_";
+/// Networks that are listed.
+const NETWORKS: usize = 200;
 
 /// Says what the network predicts from what.
 pub(super) fn question(trained: &TrainedModel, table: Option<&str>) -> String {
@@ -46,10 +48,9 @@ pub(super) fn answer(
             let metric: Metric = name.parse().ok()?;
             metrics.value(metric)
         };
-        let rows = pluralize(metrics.rows as u64, "row");
         return match quality(trained, &figure) {
-            Some(quality) => format!("on {rows} of {table}, {quality}."),
-            None => format!("on {rows} of {table}, the loss is {}.", fixed(metrics.loss)),
+            Some(quality) => format!("on {table}, {quality}."),
+            None => format!("on {table}, the loss is {}.", fixed(metrics.loss)),
         };
     }
     let Some(outcome) = outcome.and_then(Value::as_object) else {
@@ -65,7 +66,12 @@ pub(super) fn answer(
             "the training loss is {loss}; no rows were held out, so it is not known how well the network does on new rows."
         );
     };
-    let mut text = format!("on validation rows, which it was not trained on, {own}");
+    let mut text = match is_of_folds(outcome) {
+        true => {
+            format!("on all rows, each predicted by the network that was not trained on it, {own}")
+        }
+        false => format!("on validation rows, which it was not trained on, {own}"),
+    };
     let mut others = Vec::new();
     for which in ["constant", "linear"] {
         let Some(baseline) =
@@ -82,6 +88,11 @@ pub(super) fn answer(
         text += &format!("; for comparison: {}", others.join(", "));
     }
     text + "."
+}
+
+/// Returns true if figures are those of out-of-fold predictions.
+fn is_of_folds(outcome: &Map<String, Value>) -> bool {
+    outcome.contains_key("folds")
 }
 
 /// The figure that people ask for first, in a sentence.
@@ -123,6 +134,20 @@ pub(super) fn training(outcome: &Value) -> String {
     if let Some(epoch) = outcome.get("epoch").and_then(Value::as_u64) {
         parts.push(format!("weights of epoch {epoch}"));
     }
+    let whole = |name: &str| outcome.get(name).and_then(Value::as_u64);
+    if let Some(members) = whole("members") {
+        parts.push(format!("ensemble of {}", pluralize(members, "network")));
+    }
+    if let Some(folds) = whole("folds") {
+        let networks = folds * whole("repeats").unwrap_or(1);
+        parts.push(match whole("refit_epochs") {
+            Some(epochs) => {
+                let epochs = pluralize(epochs, "epoch");
+                format!("cross-validation with {networks} networks; kept is one trained on all rows for {epochs}")
+            }
+            None => format!("cross-validation; kept is the ensemble of its {networks} networks"),
+        });
+    }
     if let Some(steps) = outcome.get("steps").and_then(Value::as_u64) {
         parts.push(format!("after {}", pluralize(steps, "step")));
     }
@@ -160,32 +185,108 @@ pub(super) fn figure_table(outcome: &Value) -> String {
             Some((baseline.get("name").and_then(Value::as_str).unwrap_or(which), baseline))
         })
         .collect();
-    let mut html =
-        "<div class=\"wide\"><table><thead><tr><th>figure</th><th class=\"number\">network</th>"
-            .to_string();
+    let which = match own.contains_key("members") || is_of_folds(own) {
+        true => "all together",
+        false => "network",
+    };
+    let mut html = format!(
+        "<div class=\"wide\"><table><thead><tr><th>figure</th><th class=\"number\">{which}</th>"
+    );
     for (name, _) in &baselines {
         html += &format!("<th class=\"number\">{}</th>", escape(name));
     }
     html += "</tr></thead><tbody>\n";
-    let text = |value: Option<&Value>, name: &str| match value.and_then(Value::as_f64) {
-        Some(value) if name == "valid_accuracy" => format!("{:.2} %", 100.0 * value),
-        Some(value) => fixed(value),
-        None => "–".to_string(),
-    };
     for name in own.keys().filter(|name| *name == "train_loss" || name.starts_with(VALID)) {
         let told = match name.strip_prefix(VALID) {
+            Some(metric) if is_of_folds(own) => {
+                format!("{} (out of fold)", metric.replace('_', " "))
+            }
             Some(metric) => format!("{} (validation)", metric.replace('_', " ")),
             None => "loss (training)".to_string(),
         };
         html += &format!(
             "<tr><td>{}</td><td class=\"number\">{}</td>",
             escape(&told),
-            text(own.get(name), name)
+            figure_text(own.get(name), name)
         );
         for (_, baseline) in &baselines {
-            html += &format!("<td class=\"number\">{}</td>", text(baseline.get(name), name));
+            // Simple predictions are judged on the rows that were held out alone.
+            let text = match name.starts_with(VALID) {
+                true => figure_text(baseline.get(name), name),
+                false => "not computed".to_string(),
+            };
+            html += &format!("<td class=\"number\">{text}</td>");
         }
         html += "</tr>\n";
     }
-    html + "</tbody></table></div>\n"
+    html += "</tbody></table></div>\n";
+    if let Some(why) = without_baselines(own) {
+        html += &format!("<p>{}</p>\n", escape(&why));
+    }
+    html
+}
+
+/// Says why simple predictions are missing, if one is.
+fn without_baselines(outcome: &Map<String, Value>) -> Option<String> {
+    if !outcome.contains_key("valid_loss") {
+        return Some("No simple predictions are compared: no rows were held out.".to_string());
+    }
+    let Some(baselines) = outcome.get("baselines").and_then(Value::as_object) else {
+        return Some(
+            "No simple predictions are compared: the run was stopped before its end.".to_string(),
+        );
+    };
+    let why = baselines.get("without_linear").and_then(Value::as_str)?;
+    Some(format!("No linear model is compared: {why}."))
+}
+
+/// A figure as tables have it.
+fn figure_text(value: Option<&Value>, name: &str) -> String {
+    match value.and_then(Value::as_f64) {
+        Some(value) if name == "valid_accuracy" => format!("{:.2} %", 100.0 * value),
+        Some(value) => fixed(value),
+        None => "not defined".to_string(),
+    }
+}
+
+/// A table of the figures of several networks, a row each, and below them mean and standard deviation over the networks as the
+/// outcome has them.
+pub(super) fn network_table(networks: &[NetworkFigures], outcome: Option<&Value>) -> String {
+    let is_figure = |name: &&String| *name == "train_loss" || name.starts_with(VALID);
+    let first = networks.first().map(|it| &it.figures);
+    let names: Vec<&String> = first.into_iter().flat_map(Map::keys).filter(is_figure).collect();
+    let mut html = "<div class=\"wide\"><table><thead><tr><th>network</th><th class=\"number\">kept epoch</th>".to_string();
+    for name in &names {
+        let told = match name.strip_prefix(VALID) {
+            Some(metric) => format!("{} (validation)", metric.replace('_', " ")),
+            None => "loss (training)".to_string(),
+        };
+        html += &format!("<th class=\"number\">{}</th>", escape(&told));
+    }
+    html += "</tr></thead><tbody>\n";
+    let mut row = |name: &str, figures: &Map<String, Value>| {
+        let epoch = figures.get("epoch").and_then(Value::as_u64);
+        let epoch = epoch.map_or(String::new(), |epoch| epoch.to_string());
+        html += &format!(
+            "<tr><td class=\"name\">{}</td><td class=\"number\">{epoch}</td>",
+            escape(name)
+        );
+        for name in &names {
+            html += &format!("<td class=\"number\">{}</td>", figure_text(figures.get(*name), name));
+        }
+        html += "</tr>\n";
+    };
+    networks.iter().take(NETWORKS).for_each(|it| row(&it.name, &it.figures));
+    let of = |keys: [&str; 2]| keys.into_iter().find_map(|key| outcome?.get(key)?.as_object());
+    for (name, keys) in
+        [("mean", ["member_mean", "fold_mean"]), ("standard deviation", ["member_std", "fold_std"])]
+    {
+        of(keys).into_iter().for_each(|figures| row(name, figures));
+    }
+    html += "</tbody></table></div>\n";
+    if networks.len() > NETWORKS {
+        html +=
+            &format!("<p class=\"soft\">and {} more networks.</p>\n", networks.len() - NETWORKS);
+    }
+    html
 }

@@ -4,12 +4,15 @@
 //! Absent on purpose: files, and how the parts were made.
 
 mod figures;
+mod sweep;
+
+pub use self::sweep::{SweepReport, TrialRow};
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use self::figures::{answer, figure_table};
+use self::figures::{answer, figure_table, network_table};
 use super::column_summary::ColumnSummary;
 use super::columns_text::{column_texts, target_texts};
 use super::text::{count, pluralize};
@@ -36,6 +39,15 @@ pub struct NextCommand {
     pub command: String,
 }
 
+/// Figures of a network of several.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NetworkFigures {
+    /// Name of the network, such as `fold 2`.
+    pub name: String,
+    /// Content of its `metrics.json`.
+    pub figures: Map<String, Value>,
+}
+
 /// Parts of the report of a run. Parts that are empty have no section.
 #[derive(Clone, Debug)]
 pub struct RunReport<'a> {
@@ -43,12 +55,16 @@ pub struct RunReport<'a> {
     pub run: String,
     /// Table that the run was trained on, where it is known.
     pub table: Option<String>,
-    /// The network.
+    /// The network; of an ensemble the first one.
     pub trained: &'a TrainedModel,
+    /// Number of networks whose mean is the prediction.
+    pub members: usize,
     /// Content of `metrics.json`, where the run came to its end.
     pub outcome: Option<Value>,
     /// Figures on another table, with the table's name.
     pub evaluation: Option<(String, Evaluation)>,
+    /// Figures of the networks of a run of several; none of a run of one network.
+    pub networks: Vec<NetworkFigures>,
     /// Pictures in their order.
     pub pictures: Vec<Picture>,
     /// Remarks on the pictures: which rows they show, and why some are missing.
@@ -86,18 +102,10 @@ impl RunReport<'_> {
 
     fn with_pictures(&self, pictures: &[Picture], left_out: &[String]) -> String {
         let target = self.trained.preparation.schema.targets().join(", ");
-        let title = format!("{}: {target}", self.run);
-        let mut page = format!(
-            "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-             <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
-             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\
-             <meta name=\"generator\" content=\"wgrad {}\"><title>{}</title>\
-             <style>{PAGE_STYLE}{STYLE}</style></head>\n<body><main>\n",
-            env!("CARGO_PKG_VERSION"),
-            escape(&title)
-        );
+        let mut page = page_begin(&format!("{}: {target}", self.run));
         self.head(&mut page);
         self.figures(&mut page);
+        self.networks(&mut page);
         self.warnings(&mut page);
         self.pictures(&mut page, pictures, left_out);
         self.columns(&mut page);
@@ -120,6 +128,7 @@ impl RunReport<'_> {
         *page += &format!("<p class=\"answer\"><strong>Answer:</strong> {}</p>", escape(&answer));
         let sections = [
             ("figures", "Figures", true),
+            ("networks", "Networks", !self.networks.is_empty()),
             ("pictures", "Pictures", !self.pictures.is_empty()),
             ("columns", "Columns", !self.columns.is_empty()),
             ("preprocessing", "Preprocessing", true),
@@ -148,17 +157,17 @@ impl RunReport<'_> {
         }
     }
 
-    fn warnings(&self, page: &mut String) {
-        if self.warnings.is_empty() {
+    fn networks(&self, page: &mut String) {
+        if self.networks.is_empty() {
             return;
         }
-        *page += "<h2 id=\"warnings\">Warnings</h2>\n";
-        for warning in self.warnings.iter().take(WARNINGS) {
-            *page += &format!("<p class=\"warning\">{}</p>\n", escape(warning));
-        }
-        if self.warnings.len() > WARNINGS {
-            *page += &format!("<p>and {} more.</p>\n", self.warnings.len() - WARNINGS);
-        }
+        *page += "<h2 id=\"networks\">Networks</h2>\n";
+        *page += "<p class=\"soft\">Each network alone, on its own validation rows.</p>\n";
+        *page += &network_table(&self.networks, self.outcome.as_ref());
+    }
+
+    fn warnings(&self, page: &mut String) {
+        warnings(page, &self.warnings);
     }
 
     fn pictures(&self, page: &mut String, pictures: &[Picture], left_out: &[String]) {
@@ -250,8 +259,12 @@ impl RunReport<'_> {
     fn network(&self, page: &mut String) {
         *page += "<h2 id=\"network\">Network</h2>\n";
         let parameters = self.trained.params.layout().count();
+        let each = match self.members > 1 {
+            true => format!("Each of the {} networks has ", count(self.members as u64)),
+            false => String::new(),
+        };
         let text = format!(
-            "{}, {} as 32-bit numbers; loss {}.",
+            "{each}{}, {} as 32-bit numbers; loss {}.",
             pluralize(parameters as u64, "parameter"),
             bytes_text(4 * parameters as u64),
             self.trained.criterion.loss
@@ -277,9 +290,41 @@ impl RunReport<'_> {
             return;
         }
         *page += "<h2 id=\"next\">Next commands</h2>\n";
-        for NextCommand { purpose, command } in &self.commands {
-            *page += &format!("<p>{}:</p><pre>{}</pre>\n", escape(purpose), escape_lines(command));
-        }
+        commands(page, &self.commands);
+    }
+}
+
+/// Begins a page: its head, and the first tags of its body.
+fn page_begin(title: &str) -> String {
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\
+         <meta name=\"generator\" content=\"wgrad {}\"><title>{}</title>\
+         <style>{PAGE_STYLE}{STYLE}</style></head>\n<body><main>\n",
+        env!("CARGO_PKG_VERSION"),
+        escape(title)
+    )
+}
+
+/// Lists warnings, if there are any.
+fn warnings(page: &mut String, warnings: &[String]) {
+    if warnings.is_empty() {
+        return;
+    }
+    *page += "<h2 id=\"warnings\">Warnings</h2>\n";
+    for warning in warnings.iter().take(WARNINGS) {
+        *page += &format!("<p class=\"warning\">{}</p>\n", escape(warning));
+    }
+    if warnings.len() > WARNINGS {
+        *page += &format!("<p>and {} more.</p>\n", warnings.len() - WARNINGS);
+    }
+}
+
+/// Lists commands, each below its purpose.
+fn commands(page: &mut String, commands: &[NextCommand]) {
+    for NextCommand { purpose, command } in commands {
+        *page += &format!("<p>{}:</p><pre>{}</pre>\n", escape(purpose), escape_lines(command));
     }
 }
 

@@ -4,6 +4,7 @@
 //! visited: each epoch's permutation of all rows.
 //! Absent on purpose: devices; `block_upload.rs` writes the blocks.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
@@ -13,6 +14,7 @@ use crate::data::{Batches, Dataset, Preprocessing, ReadBuffer, Targets, epoch_or
 use crate::device::{Device, Values};
 use crate::error::{Error, Result, caught};
 use crate::plan::TrainPlan;
+use crate::ranks::Share;
 use crate::shape::narrow;
 use crate::train::TrainOptions;
 use crate::train::memory::memory_planner::{ON_THEIR_WAY, row_bytes};
@@ -31,6 +33,8 @@ pub(in crate::train) struct StreamedTable {
     pub(in crate::train) block_rows: usize,
     /// Batches that the blocks consist of.
     pub(in crate::train) batches: Batches,
+    /// Rows of each batch that the blocks have: those of one rank.
+    pub(in crate::train) share: Share,
 }
 
 /// Some rows, one after the other.
@@ -55,6 +59,10 @@ impl RowBlock {
         plan: &TrainPlan,
         first: usize,
     ) -> Result<()> {
+        // A rank may have no rows of a small batch.
+        if self.x.is_empty() {
+            return Ok(());
+        }
         let (x, y) = (plan.ports.train_x, plan.ports.train_y);
         let rows = plan.slot(x).matrix().0;
         device.write(x, first * (plan.slot(x).len() / rows), Values::F32(&self.x))?;
@@ -108,11 +116,11 @@ impl Reader {
                 let order = epoch_order(rows, epoch, seed, shuffle);
                 let skipped = if epoch == first.0 { first.1 } else { 0 };
                 for block in skipped..table.blocks() {
-                    let rows = &order[table.rows_of(block)];
+                    let rows = table.rows_of(&order, block);
                     // The reader was dropped, so nobody needs blocks.
                     let Ok(mut block) = empty.recv() else { return };
                     let read = caught(|| {
-                        table.fill(rows, &mut block);
+                        table.fill(&rows, &mut block);
                         Ok(block)
                     });
                     let failed = read.is_err();
@@ -175,7 +183,7 @@ impl StreamedTable {
 
     /// Returns the number of batches in a block.
     pub(in crate::train) fn block_steps(&self) -> usize {
-        self.block_rows / self.batches.batch()
+        self.block_rows / self.share.most(self.batches.batch())
     }
 
     /// Returns the number of blocks in an epoch.
@@ -183,10 +191,21 @@ impl StreamedTable {
         self.batches.steps().div_ceil(self.block_steps())
     }
 
-    /// Returns the places of a block's rows in the epoch's order.
-    fn rows_of(&self, block: usize) -> Range<usize> {
+    /// Returns a block's rows, given the epoch's order of all rows.
+    fn rows_of<'a>(&self, order: &'a [u32], block: usize) -> Cow<'a, [u32]> {
         let first = block * self.block_steps();
-        self.batches.range(first..(first + self.block_steps()).min(self.batches.steps()))
+        let steps = first..(first + self.block_steps()).min(self.batches.steps());
+        if self.share == Share::WHOLE {
+            return Cow::Borrowed(&order[self.batches.range(steps)]);
+        }
+        steps.flat_map(|step| &order[self.rows_of_step(step)]).copied().collect()
+    }
+
+    /// Returns the places of a step's rows in the epoch's order: those of the rank.
+    pub(in crate::train) fn rows_of_step(&self, step: usize) -> Range<usize> {
+        let whole = self.batches.range(step..step + 1);
+        let own = self.share.range(whole.len());
+        whole.start + own.start..whole.start + own.end
     }
 
     /// Fills a block with rows of the table; the block's memory is used again.

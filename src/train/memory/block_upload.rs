@@ -7,6 +7,7 @@ use crate::data::Batches;
 use crate::device::Device;
 use crate::error::Result;
 use crate::plan::TrainPlan;
+use crate::ranks::Share;
 use crate::train::TrainOptions;
 use crate::train::memory::block_reader::{Reader, StreamedTable};
 use crate::train::memory::memory_planner::BLOCKS;
@@ -15,6 +16,8 @@ use crate::train::memory::memory_planner::BLOCKS;
 pub(in crate::train) struct BlockUploader {
     reader: Reader,
     batches: Batches,
+    /// Rows of each batch that the blocks have.
+    share: Share,
     block_rows: usize,
     /// Number of batches in a block.
     block_steps: usize,
@@ -41,14 +44,20 @@ impl BlockUploader {
         let skipped = step / block_steps;
         let reader = Reader::start(table.clone(), options, (epoch, skipped))?;
         let written = epoch as usize * per_epoch + skipped;
-        let batches = table.batches;
-        Ok(Self { reader, batches, block_rows, block_steps, per_epoch, all, written })
+        let (batches, share) = (table.batches, table.share);
+        Ok(Self { reader, batches, share, block_rows, block_steps, per_epoch, all, written })
     }
 
     /// Returns the place on the device of the first row of a step of an epoch.
     pub(in crate::train) fn first(&self, epoch: u32, step: usize) -> usize {
-        let before = step - step % self.block_steps;
-        self.block(epoch, step) % BLOCKS * self.block_rows + self.batches.range(before..step).len()
+        // All batches of an epoch are of one size, but for the last two.
+        let before = step % self.block_steps;
+        let own = |step: usize| self.share.of(self.batches.rows(step));
+        let rows = match before {
+            0 => 0,
+            _ => (before - 1) * self.share.of(self.batches.batch()) + own(step - 1),
+        };
+        self.block(epoch, step) % BLOCKS * self.block_rows + rows
     }
 
     /// Returns the place on the device of the first row of an epoch's last block.
@@ -82,6 +91,10 @@ impl BlockUploader {
             self.written += 1;
         }
         let steps = self.block_steps;
+        // Ranks do the same calls, so the number must not depend on how fast this one reads.
+        if self.share != Share::WHOLE {
+            return Ok(steps - step % steps);
+        }
         // No more than the steps of one block, so that few blocks are on their way at once.
         Ok(steps.min((self.written - present) * steps - step % steps))
     }

@@ -65,7 +65,10 @@ pub(in crate::train) fn fitted(
             Err(error) => error,
         };
         // A batch norm's statistics depend on the batch, so its batches must stay whole.
-        let helps = lacks_memory(&error) && !takes_batches(room.model, room.data.train.columns())?;
+        // Several ranks would each have to do the same, and one rank alone does not know of it.
+        let helps = device.ranks().is_none()
+            && lacks_memory(&error)
+            && !takes_batches(room.model, room.data.train.columns())?;
         let smaller = if helps { smaller(&options, room.data.train.rows()) } else { None };
         // The first error is about the settings that the user gave, so it is the one to report.
         let Some(next) = smaller else { return Err(first.unwrap_or(error)) };

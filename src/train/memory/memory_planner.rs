@@ -6,9 +6,10 @@
 use crate::data::{Batches, Dataset, Split};
 use crate::device::Device;
 use crate::error::{DEVICE_MEMORY, Error, HOST_MEMORY, Result};
-use crate::graph::{inference, training};
+use crate::graph::{inference_under, training};
 use crate::model::{Layer, Sequential};
 use crate::plan::{Memory, Plan, Precision, Role, Sizes, TrainPlan};
+use crate::ranks::{Ranks, Share};
 use crate::train::embedding_indices::check_dataset;
 use crate::train::param_io::lasting;
 use crate::train::predict::eval_sizes;
@@ -48,6 +49,8 @@ pub enum Limit {
     Host(u64),
     /// No limit: the device is in the host's memory, which is not to hold a large table twice.
     Shared,
+    /// No limit: so many ranks share each batch, and the device of each is given its own rows alone.
+    Ranks(usize),
 }
 
 impl Streaming {
@@ -55,21 +58,27 @@ impl Streaming {
     fn of(plan: &TrainPlan, train: &Dataset, limit: Limit) -> Option<Self> {
         let there = plan.slot(plan.ports.order).len();
         let table_bytes = row_bytes(train) as u64 * train.rows() as u64;
-        (there < train.rows()).then_some(Self { block_rows: there / BLOCKS, table_bytes, limit })
+        let streams = there < train.rows() || matches!(limit, Limit::Ranks(_));
+        streams.then_some(Self { block_rows: there / BLOCKS, table_bytes, limit })
     }
 }
 
 impl std::fmt::Display for Streaming {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        use crate::shape::bytes_text;
+        use crate::shape::{bytes_text, pluralize};
         let limit = match self.limit {
             Limit::Budget(bytes) => format!("budget {}", bytes_text(bytes)),
             Limit::Slot(bytes) => format!("the device allows a table {}", bytes_text(bytes)),
             Limit::Host(bytes) => format!("half of the host memory is {}", bytes_text(bytes)),
             Limit::Shared => "which memory holds once".to_string(),
+            Limit::Ranks(count) => format!("of which each of {count} ranks takes its share"),
         };
         let table = bytes_text(self.table_bytes);
-        write!(f, "streams in blocks of {} rows (table {table}, {limit})", self.block_rows)
+        write!(
+            f,
+            "streams in blocks of {} (table {table}, {limit})",
+            pluralize(self.block_rows as u64, "row")
+        )
     }
 }
 
@@ -113,18 +122,21 @@ impl MemoryPlanner<'_> {
     /// If model, data and options do not fit one another, or the budget is too small; the message says what would do.
     pub fn plan(&self) -> Result<(TrainPlan, Option<Streaming>)> {
         self.check()?;
-        let (rows, batch) = (self.data.train.rows(), self.batch());
+        let share = self.share();
+        let (rows, batch) = (self.data.train.rows(), share.most(self.batch()));
         let evals = self.evals()?;
         let slot_limit = self.device.and_then(|device| device.slot_limit());
         let shares = self.shares_memory();
         let mut limit = match (self.budget(), slot_limit) {
+            _ if share.count > 1 => Limit::Ranks(share.count),
             (Some(budget), _) => budget,
             (None, _) if shares => Limit::Shared,
             (None, None) => return Ok((self.make((rows, evals[0]))?, None)),
             (None, Some(bytes)) => Limit::Slot(bytes),
         };
         // A table that should stream is on the device only if its batches are too large for blocks.
-        let resident = if limit == Limit::Shared { &[][..] } else { &evals };
+        let streams = matches!(limit, Limit::Shared | Limit::Ranks(_));
+        let resident = if streams { &[][..] } else { &evals };
         for &eval in resident {
             // A table with too many elements for one slot may still stream.
             let Ok(plan) = self.make((rows, eval)) else { continue };
@@ -137,9 +149,13 @@ impl MemoryPlanner<'_> {
             }
         }
         // Number of batches in a block; blocks that together hold the whole table would save nothing.
-        let block = if limit == Limit::Shared { SHARED_BLOCK_BYTES } else { BLOCK_BYTES };
+        let near = limit == Limit::Shared || (share.count > 1 && self.device.is_some_and(in_host));
+        let block = if near { SHARED_BLOCK_BYTES } else { BLOCK_BYTES };
         let useful = block / (batch * row_bytes(&self.data.train));
-        let most = useful.max(1).min((rows.div_ceil(batch) - 1) / BLOCKS);
+        let steps = rows.div_ceil(self.batch());
+        // Ranks stream in any case, since each has other rows in each epoch.
+        let enough = if share.count > 1 { steps } else { (steps - 1) / BLOCKS };
+        let most = useful.max(1).min(enough);
         for eval in evals {
             let (mut fit, mut beyond) = (0, most + 1);
             // Bisection: memory grows with the block, so the largest one that fits is found in few plans.
@@ -202,7 +218,8 @@ impl MemoryPlanner<'_> {
         if !takes_batches(self.model, self.data.train.columns())? {
             return Ok(());
         }
-        let batches = Batches::new(rows, self.batch(), true);
+        let visited = self.options.visited_rows(rows, self.batch());
+        let batches = Batches::new(visited, self.batch(), true);
         let problem = match (rows, batches.batch()) {
             (0 | 1, _) => "it has a batch norm, which compares the rows of a batch, but there is only one training row; use a \
                  layer norm (‘norm’ layer), or more rows"
@@ -239,6 +256,12 @@ impl MemoryPlanner<'_> {
         self.device.is_some_and(in_host) && bytes > SHARED_TABLE
     }
 
+    /// Returns the rank's share of each batch.
+    fn share(&self) -> Share {
+        let ranks = self.device.and_then(|device| device.ranks());
+        ranks.map_or(Share::WHOLE, Ranks::share)
+    }
+
     /// Returns the number of rows of a batch, which cannot exceed the table's.
     fn batch(&self) -> usize {
         self.options.batch_size.min(self.data.train.rows())
@@ -256,11 +279,17 @@ impl MemoryPlanner<'_> {
     fn make(&self, (train_rows, (eval_rows, eval_batch)): RowCounts) -> Result<TrainPlan> {
         let Self { model, data, options, .. } = self;
         let columns = data.train.columns();
-        let sizes = Sizes { batch: self.batch(), train_rows, eval_batch, eval_rows };
+        let batch = self.share().most(self.batch());
+        let sizes = Sizes { batch, train_rows, eval_batch, eval_rows };
         let step =
             training(model, columns, options.objective(&data.train), options.optimizer.clone())?;
         let step = step.with_moves(options.moves())?;
-        Plan::training_in(options.precision, &step, &inference(model, columns)?, sizes)
+        Plan::training_in(
+            options.precision,
+            &step,
+            &inference_under(model, columns, &options.loss)?,
+            sizes,
+        )
     }
 
     /// True if a plan with blocks of `block_rows` rows (0 for none) fits budget and limits.
@@ -280,7 +309,7 @@ impl MemoryPlanner<'_> {
         let (limit, limit_name, share) = match budget {
             Limit::Budget(bytes) | Limit::Slot(bytes) => (bytes, DEVICE_MEMORY, 1),
             Limit::Host(bytes) => (bytes, HOST_MEMORY, 2),
-            Limit::Shared => return Ok(()),
+            Limit::Shared | Limit::Ranks(_) => return Ok(()),
         };
         // A device knows its own overhead; without one only the plan's memory is counted.
         let there = self.device.map_or(Memory::of(plan).total(), |device| device.bytes_for(plan));
@@ -291,7 +320,12 @@ impl MemoryPlanner<'_> {
         }
         let mut what = match block_rows {
             0 => "the run".to_string(),
-            rows => format!("the run with its table in blocks of {rows} rows"),
+            rows => {
+                format!(
+                    "the run with its table in blocks of {}",
+                    crate::shape::pluralize(rows as u64, "row")
+                )
+            }
         };
         if share > 1 {
             what += ", which may take half of the host's memory,";

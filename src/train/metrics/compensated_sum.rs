@@ -68,6 +68,36 @@ impl Mean {
     }
 }
 
+/// The root of a weighted mean of squares, of numbers whose squares are beyond what a float holds, too.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct RootMeanSquare {
+    squares: Mean,
+    /// Squares of the numbers times [`Self::SMALL`].
+    small: Mean,
+}
+
+impl RootMeanSquare {
+    /// 2^-540: the square of the largest float times it is 2^968, which leaves room for a sum over many rows.
+    const SMALL: f64 = f64::from_bits((1023 - 540) << 52);
+
+    pub(super) fn extend(&mut self, terms: impl Iterator<Item = f64>, weights: Option<&[f64]>) {
+        for (term, weight) in terms.zip(each(weights)) {
+            self.add(term, weight);
+        }
+    }
+
+    pub(super) fn add(&mut self, term: f64, weight: f64) {
+        self.squares.add(term * term, weight);
+        self.small.add((term * Self::SMALL).powi(2), weight);
+    }
+
+    /// `None` of nothing.
+    pub(super) fn value(self) -> Option<f64> {
+        let root = self.squares.value()?.sqrt();
+        if root.is_finite() { Some(root) } else { Some(self.small.value()?.sqrt() / Self::SMALL) }
+    }
+}
+
 /// The squared distances of numbers from their weighted mean, summed as they come (Welford, West 1979); exactly 0 where all
 /// are equal.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

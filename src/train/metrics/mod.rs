@@ -21,13 +21,13 @@ use std::fmt;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use self::compensated_sum::{Mean, each};
+use self::compensated_sum::{Mean, RootMeanSquare, each};
 use self::rows::Counted;
 use super::Criterion;
 use super::outputs::{argmax, point_predictions};
 use crate::data::{Preprocessing, TargetKind, Targets};
 use crate::graph::Loss;
-use crate::shape::fixed;
+use crate::shape::{fixed, pluralize};
 pub use evaluation::{Evaluation, StreamingEvaluator};
 pub use metric::{ClassAverage, Metric};
 pub use rows::Weights;
@@ -35,6 +35,20 @@ pub use scored_rows::{ScoredRows, Uncertainty};
 pub use streaming_metrics::TableFigures;
 
 /// How well predictions fit. Those that do not apply to the task are `None`.
+///
+/// ```
+/// use wgrad::prelude::*;
+///
+/// # let data = wgrad::data::synth::sine(200, 0.05, Seed(1)).split(0.2, Seed(1))?;
+/// # let model = Sequential::new().dense(8).tanh().dense(1);
+/// # let options = TrainOptions { loss: Loss::Mse, epochs: 2, ..TrainOptions::default() };
+/// # let mut trainer = Trainer::new(&model, &data, &options, &DeviceKind::Cpu)?;
+/// # trainer.run()?;
+/// let metrics = trainer.evaluate()?;
+/// assert!(metrics.loss > 0.0 && metrics.mae.is_some() && metrics.accuracy.is_none());
+/// println!("{metrics}");
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     /// Rows compared; those of weight 0 are left out, as in all figures.
@@ -198,21 +212,26 @@ impl Metrics {
             };
             let mean = targets().map(|(y, weight)| weight * y).sum::<f64>() / count;
             let (mut squares, mut absolute, mut spread) = (0.0, 0.0, 0.0);
+            let mut root = RootMeanSquare::default();
             for (&point, (y, weight)) in
                 point_predictions[column..].iter().step_by(columns).zip(targets())
             {
                 let error = preparation.restore_target(point, column) - y;
                 squares += weight * (error * error);
+                root.add(error, weight);
                 absolute += weight * error.abs();
                 spread += weight * (y - mean).powi(2);
             }
             // Compared as they are: a mean is rounded.
             let first = targets().next().map(|(y, _)| y);
             let varies = targets().any(|(y, _)| Some(y) != first);
-            let share = (varies && spread > 0.0).then(|| 1.0 - squares / spread);
+            let share = numbers::share_explained(squares, spread).filter(|_| varies);
             r2 = r2.zip(share).map(|(sum, share)| sum + share / columns as f64);
             mae += absolute / count / columns as f64;
-            rmse += (squares / count).sqrt() / columns as f64;
+            // Of usual squares the plain sum, and so the bits that it always had.
+            let plain = (squares / count).sqrt();
+            let own = if plain.is_finite() { plain } else { root.value().unwrap_or(plain) };
+            rmse += own / columns as f64;
         }
         Self { r2, mae: Some(mae), rmse: Some(rmse), ..Self::default() }
     }
@@ -236,7 +255,7 @@ impl Metrics {
 
 impl fmt::Display for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.rows, if self.rows == 1 { "row" } else { "rows" })?;
+        f.write_str(&pluralize(self.rows as u64, "row"))?;
         for (metric, value) in self.entries() {
             if metric == Metric::Accuracy {
                 write!(f, ", accuracy {:.2} %", 100.0 * value)?;
@@ -269,6 +288,7 @@ mod tests {
             target_std: vec![target_std],
             double: vec![],
             curves: ScalingCurves::default(),
+            target_range: vec![],
         }
     }
 

@@ -3,12 +3,12 @@
 //!
 //! `None` where a figure is not defined: without rows, or where it would divide by a spread of 0.
 
-use super::compensated_sum::{CompensatedSum, Mean, Squares, each};
+use super::compensated_sum::{CompensatedSum, Mean, RootMeanSquare, Squares, each};
 use crate::data::{SharedTempFile, Sorter};
 use crate::error::Result;
 
 /// Errors y − ŷ.
-fn errors(truth: &[f64], predicted: &[f64]) -> impl Iterator<Item = f64> {
+pub(super) fn errors(truth: &[f64], predicted: &[f64]) -> impl Iterator<Item = f64> {
     truth.iter().zip(predicted).map(|(y, p)| y - p)
 }
 
@@ -49,13 +49,19 @@ impl VarianceSums {
 
     pub(super) fn r2(self) -> Option<f64> {
         let spread = self.truth.value();
-        (spread > 0.0).then(|| 1.0 - self.squares.value() / spread)
+        share_explained(self.squares.value(), spread)
     }
 
     pub(super) fn explained_variance(self) -> Option<f64> {
         let spread = self.truth.value();
-        (spread > 0.0).then(|| 1.0 - self.errors.value() / spread)
+        share_explained(self.errors.value(), spread)
     }
+}
+
+/// 1 − squares / spread; `None` without a spread, and where the squares are beyond what a float holds.
+pub(super) fn share_explained(squares: f64, spread: f64) -> Option<f64> {
+    let share = 1.0 - squares / spread;
+    (spread > 0.0 && spread.is_finite() && share.is_finite()).then_some(share)
 }
 
 fn fit(rows: NumberRows<'_>) -> VarianceSums {
@@ -81,12 +87,9 @@ pub(super) fn sizes(truth: &[f64], predicted: &[f64]) -> impl Iterator<Item = f6
 
 /// √ mean (y − ŷ)² (`root_mean_squared_error`)
 pub fn rmse(NumberRows { truth, predicted, weights }: NumberRows<'_>) -> Option<f64> {
-    mean(squares(truth, predicted), weights).map(f64::sqrt)
-}
-
-/// (y − ŷ)² of each row.
-pub(super) fn squares(truth: &[f64], predicted: &[f64]) -> impl Iterator<Item = f64> {
-    errors(truth, predicted).map(|e| e * e)
+    let mut root = RootMeanSquare::default();
+    root.extend(errors(truth, predicted), weights);
+    root.value()
 }
 
 /// Mean |y − ŷ| / max(|y|, ε), a share and no percentage (`mean_absolute_percentage_error`); huge where a target is 0
@@ -245,6 +248,19 @@ mod tests {
         let inside = gaussian_coverage(zeros, &[1.0, 1.0, 1.0, 1.54], 0.95);
         assert_eq!(inside, Some(0.75), "0, 1, and 3 against 3.02; not 2 against 1.96");
         assert_eq!(coverage(NumberRows { truth: &[], predicted: &[], weights: None }, &[]), None);
+    }
+
+    #[test]
+    fn roots_of_huge_squares_are_finite_and_shares_of_them_are_not_defined() {
+        let truth = [1e300, -1e300, 0.0];
+        let rows = NumberRows { truth: &truth, predicted: &[0.0; 3], weights: None };
+        let want = 1e300 * (2.0_f64 / 3.0).sqrt();
+        assert!((rmse(rows).unwrap() / want - 1.0).abs() < 1e-12);
+        assert_eq!((r2(rows), explained_variance(rows)), (None, None));
+        let weights = Some([1.0, 0.0, 3.0].as_slice());
+        assert!((rmse(NumberRows { weights, ..rows }).unwrap() / 5e299 - 1.0).abs() < 1e-12);
+        let usual = NumberRows { truth: &[3.0, 4.0], predicted: &[0.0; 2], weights: None };
+        assert_eq!(rmse(usual), Some(12.5_f64.sqrt()));
     }
 
     #[test]

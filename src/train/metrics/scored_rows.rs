@@ -3,6 +3,7 @@
 //! Rows of weight 0 are left out.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::super::outputs::{Predictions, point_predictions};
 use super::classes::{self, ConfusionCounts};
@@ -105,6 +106,15 @@ impl Uncertainty {
     }
 }
 
+/// Predictions of rows, with the one value that figures need.
+struct RowsToScore {
+    predictions: Predictions,
+    /// Of labels `[rows, labels]`: true for yes.
+    yes: Vec<bool>,
+    /// Of numbers `[rows, targets]`, in the target's own units.
+    points: Vec<f64>,
+}
+
 impl ScoredRows {
     /// Of raw outputs `[rows, outputs]`, and targets and weights as they stand in the table.
     pub fn of(
@@ -118,10 +128,60 @@ impl ScoredRows {
 
     /// Scores rows, after masked ones and rows of weight 0 were left out.
     pub(super) fn of_counted(rows: &Counted<'_>, preparation: &Preprocessing, loss: &Loss) -> Self {
-        let (outputs, targets, weights) = (&*rows.outputs, &*rows.targets, &rows.weights);
+        let (outputs, targets) = (&*rows.outputs, &*rows.targets);
+        let predictions = Predictions::new(outputs, preparation, loss);
+        // Outputs are logits, so 0 is a probability of one half.
+        let yes: Vec<bool> = match &predictions {
+            Predictions::Labels(_) => outputs.iter().map(|&output| output > 0.0).collect(),
+            _ => Vec::new(),
+        };
+        // A loss may predict quantiles or a variance; figures need one number for each target, in the target's own units, as users
+        // read the figures.
+        let points: Vec<f64> = match (&predictions, targets.columns()) {
+            (Predictions::Numbers(_), Some((_, columns))) => {
+                let points = point_predictions(outputs, columns, loss);
+                let restored =
+                    |(at, &point): (usize, &f32)| preparation.restore_target(point, at % columns);
+                points.iter().enumerate().map(restored).collect()
+            }
+            _ => Vec::new(),
+        };
+        let predicted = RowsToScore { predictions, yes, points };
+        Self::of_predicted(predicted, (targets, &rows.weights), preparation, loss)
+    }
+
+    /// Scores predictions in the target's own units, as [`Predictor::predict`](crate::train::Predictor::predict) returns them, of rows
+    /// whose weights are above 0.
+    pub fn of_predictions(
+        predictions: Predictions,
+        (targets, weights): (&Targets, Option<&[f64]>),
+        preparation: &Preprocessing,
+        loss: &Loss,
+    ) -> Self {
+        let half = if loss.gives_scores() { 0.0 } else { 0.5 };
+        let (mut yes, mut points) = (Vec::new(), Vec::new());
+        match &predictions {
+            Predictions::Labels(told) => yes = told.iter().map(|&told| told > half).collect(),
+            Predictions::Numbers(told) => {
+                let each = loss.outputs_each();
+                let place = if matches!(loss, Loss::Pinball(_)) { each / 2 } else { 0 };
+                points = told.iter().skip(place).step_by(each).copied().collect();
+            }
+            Predictions::Classes { .. } => {}
+        }
+        let predicted = RowsToScore { predictions, yes, points };
+        Self::of_predicted(predicted, (targets, &weights.map(Arc::from)), preparation, loss)
+    }
+
+    fn of_predicted(
+        RowsToScore { predictions, yes, points }: RowsToScore,
+        (targets, weights): (&Targets, &Weights),
+        preparation: &Preprocessing,
+        loss: &Loss,
+    ) -> Self {
         // Losses of the hinge kind give scores instead of probabilities.
         let scores = loss.gives_scores();
-        match (Predictions::new(outputs, preparation, loss), targets.columns()) {
+        match (predictions, targets.columns()) {
             (Predictions::Classes { best, probabilities }, _) => {
                 let Targets::Classes(truth) = targets else { return Self::none() };
                 let classes = preparation.schema.outputs();
@@ -137,34 +197,27 @@ impl ScoredRows {
                         let column = (column..truth.len()).step_by(columns);
                         column.map(|at| u32::from(yes(at))).collect()
                     };
-                    // Outputs are logits, so 0 is a probability of one half.
-                    let (truth, best) = (of(&|at| truth[at] > 0.0), of(&|at| outputs[at] > 0.0));
-                    let yes = told.iter().skip(column).step_by(columns);
+                    let (truth, best) = (of(&|at| truth[at] > 0.0), of(&|at| yes[at]));
+                    let positive = told.iter().skip(column).step_by(columns);
                     let probabilities =
-                        yes.flat_map(|&p| [if scores { -p } else { 1.0 - p }, p]).collect();
+                        positive.flat_map(|&p| [if scores { -p } else { 1.0 - p }, p]).collect();
                     let tally = ConfusionCounts::of(&truth, &best, weights.as_deref(), 2);
                     Self::Classes { truth, probabilities, best, weights: weights.clone(), tally }
                 });
                 // A row is right only if all its labels are.
-                let pairs = outputs.chunks_exact(columns).zip(truth.chunks_exact(columns));
-                let right = pairs.map(|(outputs, truth)| {
-                    outputs.iter().zip(truth).all(|(&x, &y)| (x > 0.0) == (y > 0.0))
-                });
+                let pairs = yes.chunks_exact(columns).zip(truth.chunks_exact(columns));
+                let right = pairs
+                    .map(|(yes, truth)| yes.iter().zip(truth).all(|(&yes, &y)| yes == (y > 0.0)));
                 let right = Some(right.collect());
                 Self::Columns { parts: parts.collect(), right }
             }
             (Predictions::Numbers(told), Some((truth, columns))) => {
-                // A loss may predict quantiles or a variance; figures need one number for each target.
-                let point_predictions = point_predictions(outputs, columns, loss);
                 let part = |column: usize| {
                     let truth = truth.iter().skip(column).step_by(columns);
-                    let point_predictions = point_predictions.iter().skip(column).step_by(columns);
+                    let points = points.iter().skip(column).step_by(columns);
                     Self::Numbers {
                         truth: truth.copied().collect(),
-                        // In the target's own units, as users read the figures.
-                        predicted: point_predictions
-                            .map(|&point| preparation.restore_target(point, column))
-                            .collect(),
+                        predicted: points.copied().collect(),
                         weights: weights.clone(),
                         spread: Uncertainty::of(&told, (column, columns), loss),
                     }

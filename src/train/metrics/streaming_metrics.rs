@@ -6,7 +6,7 @@
 //! where rows have weights.
 
 use super::classes::{self, Bins, ClassFigures, ConfusionCounts};
-use super::compensated_sum::Mean;
+use super::compensated_sum::{Mean, RootMeanSquare};
 use super::numbers::{self, AbsoluteErrors, VarianceSums};
 use super::ranking::Scores;
 use super::scored_rows::{Uncertainty, shares};
@@ -45,6 +45,7 @@ enum MetricState {
     /// The metric follows from the counts that all metrics share, or belongs to other targets.
     None,
     Mean(Mean),
+    Root(RootMeanSquare),
     Bins(Bins),
     Fit(Box<VarianceSums>),
     Sizes(AbsoluteErrors),
@@ -119,6 +120,7 @@ impl TableFigures {
                         // The errors of all rows are needed in order, so they are sorted.
                         MetricState::Sizes(AbsoluteErrors::new(most(columns), &self.scratch))
                     }
+                    Metric::Rmse => MetricState::Root(RootMeanSquare::default()),
                     _ if metric.of_classes() == Some(false) => MetricState::Mean(Mean::default()),
                     _ => MetricState::None,
                 };
@@ -241,9 +243,9 @@ impl MetricState {
         match self {
             Self::Fit(fit) => fit.add(rows),
             Self::Sizes(sizes) => return sizes.add(rows),
+            Self::Root(root) => root.extend(numbers::errors(truth, predicted), weights),
             Self::Mean(mean) => match metric {
                 Metric::Mae => mean.extend(numbers::sizes(truth, predicted), weights),
-                Metric::Rmse => mean.extend(numbers::squares(truth, predicted), weights),
                 Metric::Mape => mean.extend(numbers::shares(truth, predicted), weights),
                 // The network's own quantile, or its one prediction if it has none.
                 Metric::Pinball(quantile) => {
@@ -267,8 +269,7 @@ impl MetricState {
             (Self::Fit(fit), Metric::R2) => fit.r2(),
             (Self::Fit(fit), _) => fit.explained_variance(),
             (Self::Sizes(sizes), _) => sizes.median()?,
-            // The mean was that of the squares.
-            (Self::Mean(mean), Metric::Rmse) => mean.value().map(f64::sqrt),
+            (Self::Root(root), _) => root.value(),
             (Self::Mean(mean), _) => mean.value(),
             _ => None,
         })

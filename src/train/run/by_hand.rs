@@ -14,7 +14,8 @@ use crate::error::{Error, Result};
 use crate::graph::{OptimizerSchedule, Reduction, SHARE, UpdateContext};
 use crate::model::Params;
 use crate::plan::{Phase, Precision, StepParams};
-use crate::shape::{narrow, short};
+use crate::ranks::Share;
+use crate::shape::{count, narrow, pluralize, short};
 use crate::train::criterion::check_values;
 use crate::train::embedding_indices::check_dataset;
 use crate::train::loss_scale::{check_range, write_scaling};
@@ -132,6 +133,10 @@ impl Trainer {
         features: impl Into<Features<'a>>,
         targets: impl Into<Targets>,
     ) -> Result<StepStats> {
+        if self.device.ranks().is_some() {
+            let problem = "a batch of your own is not shared among ranks; use Trainer::step or Trainer::fit, or train with one rank";
+            return Err(Error::setting("batch", problem));
+        }
         // The batch is checked before the table gives up its place.
         let batch = self.batch_of(features.into(), targets.into())?;
         self.begin_by_hand()?;
@@ -254,7 +259,7 @@ impl Trainer {
         let place = match self.table.streamed() {
             None => range.start,
             Some(table) => {
-                table.fill(&hand.order[range], &mut hand.block);
+                table.fill(&hand.order[table.rows_of_step(step)], &mut hand.block);
                 hand.block.write(self.device.as_mut(), &self.plan, 0)?;
                 0
             }
@@ -291,6 +296,7 @@ impl Trainer {
             preparation: self.preparation.clone(),
             block_rows: rows,
             batches: Batches::new(rows, rows, false),
+            share: Share::WHOLE,
         };
         table.fill(&order, &mut hand.block);
         hand.block.write(self.device.as_mut(), &self.plan, 0)?;
@@ -358,8 +364,9 @@ impl Trainer {
         let most = self.plan.batch;
         if data.rows() > most {
             let problem = format!(
-                "{most}, but the batch has {} rows; give smaller batches, or a larger ‘batch_size’ (no larger than the table)",
-                data.rows()
+                "{}, but the batch has {}; give smaller batches, or a larger ‘batch_size’ (no larger than the table)",
+                count(most as u64),
+                pluralize(data.rows() as u64, "row")
             );
             return Err(Error::setting("batch_size", problem));
         }

@@ -12,6 +12,8 @@ use crate::device::DeviceInfo;
 use crate::error::{Error, Result};
 use crate::graph::OptimizerHostState;
 use crate::model::{Params, Sequential};
+use crate::ranks::Ranks;
+use crate::shape::{count, pluralize};
 use crate::train::run::early_stopping::EarlyStoppingState;
 use crate::train::run::loss_average::PendingUpdate;
 use crate::train::schedule::PlateauReduction;
@@ -64,6 +66,9 @@ pub(crate) struct RunFingerprint {
     rows: usize,
     #[serde(rename = "batch")]
     batch: usize,
+    /// Number of ranks, which determines the order of additions, too.
+    #[serde(rename = "ranks", default = "one")]
+    ranks: usize,
     /// Checksum of the training and validation rows.
     #[serde(rename = "data")]
     data: u64,
@@ -142,7 +147,7 @@ impl std::fmt::Display for RunPosition {
 impl RunFingerprint {
     pub(in crate::train) fn of(
         options: &TrainOptions,
-        (device, variants): (&DeviceInfo, Vec<String>),
+        (device, variants, ranks): (&DeviceInfo, Vec<String>, usize),
         data: &Split,
         batch: usize,
     ) -> Self {
@@ -152,6 +157,7 @@ impl RunFingerprint {
             variants,
             rows: data.train.rows(),
             batch,
+            ranks,
             data: data_checksum(data),
         }
     }
@@ -169,12 +175,34 @@ impl RunFingerprint {
         // Step positions mean other rows if batches have another size.
         if self.batch != old.batch {
             let problem = format!(
-                "its steps are of {} rows, but these of {}; give the same ‘batch_size’ and ‘device_memory’ as then",
-                old.batch, self.batch
+                "its steps are of {}, but these of {}; give the same ‘batch_size’ and ‘device_memory’ as then",
+                pluralize(old.batch as u64, "row"),
+                count(self.batch as u64)
             );
             return Err(Error::setting("checkpoint", problem));
         }
         Ok(())
+    }
+
+    /// Refuses to train together with ranks that have other layers, rows or settings.
+    pub(super) fn check_ranks(&self, model: &Sequential, ranks: &Ranks) -> Result<()> {
+        let unread = |error: serde_json::Error| Error::shape("ranks", error.to_string());
+        let all = ranks.gather(&serde_json::to_vec(&(model, self)).map_err(unread)?)?;
+        let Some(rank) = all.iter().position(|it| *it != all[0]) else { return Ok(()) };
+        let read = |bytes: &[u8]| serde_json::from_slice::<(Sequential, Self)>(bytes);
+        let (first, other) = (read(&all[0]).map_err(unread)?, read(&all[rank]).map_err(unread)?);
+        let mut told = first.1.differences(&other.1);
+        if first.0 != other.0 {
+            told.push("other layers".to_string());
+        }
+        if (first.1.data, first.1.rows) != (other.1.data, other.1.rows) {
+            told.push(format!("{} training rows, or others than {}", other.1.rows, first.1.rows));
+        }
+        let problem = format!(
+            "rank {rank} has not the same layers, rows and settings as rank 0 ({}); start all with the same options, on the same table",
+            told.join("; ")
+        );
+        Err(Error::setting("ranks", problem))
     }
 
     /// Lists the differences that change the bits of the resumed run.
@@ -187,9 +215,26 @@ impl RunFingerprint {
             let text = "the device takes other forms of its kernels than it did, and has not those of then";
             differences.push(text.to_string());
         }
+        if self.ranks != old.ranks {
+            let text = format!(
+                "{} train together, and {} did: gradients are added in another order",
+                ranks_text(self.ranks),
+                ranks_text(old.ranks)
+            );
+            differences.push(text);
+        }
         differences.extend(self.settings.differences(&old.settings));
         differences
     }
+}
+
+/// Number of ranks of a run before there were several.
+fn one() -> usize {
+    1
+}
+
+fn ranks_text(count: usize) -> String {
+    if count == 1 { "one process".to_string() } else { format!("{count} ranks") }
 }
 
 /// Adds numbers to a checksum: numbers that single precision holds as such, so that a run of an earlier version recognises

@@ -43,6 +43,8 @@ pub(in crate::train) struct EarlyStopping {
     keep: KeepWeights,
     patience: Option<u32>,
     delta: f64,
+    /// True if of epochs of equal value the last is kept.
+    keep_later: bool,
     marks: EarlyStoppingState,
 }
 
@@ -80,6 +82,7 @@ impl EarlyStopping {
             keep: options.keeps(),
             patience: options.stop_patience,
             delta: options.stop_delta,
+            keep_later: options.keep_later,
             marks: EarlyStoppingState::default(),
         }
     }
@@ -106,8 +109,10 @@ impl EarlyStopping {
             Some(than) => value < than - by,
         };
         // While no epoch has a value, the newest counts as the best.
-        let best =
-            value.map_or(self.marks.best.is_none(), |value| better(value, self.marks.best, 0.0));
+        let equal = value.is_some() && value == self.marks.best;
+        let best = value
+            .map_or(self.marks.best.is_none(), |value| better(value, self.marks.best, 0.0))
+            || self.keep_later && equal;
         // The best epoch needs any improvement, patience one of at least `delta`: so slow progress is kept and still ends.
         let marks = value
             .is_some_and(|value| better(value, self.marks.mark.map(|(mark, _)| mark), self.delta));
@@ -168,6 +173,9 @@ mod tests {
         assert_eq!(judged(coarse, &[3.0, 2.5, 2.4, 1.0].map(Some)), (vec![1, 2, 3], Some(3)));
         let last = TrainOptions { keep: Some(KeepWeights::Last), ..patient.clone() };
         assert_eq!(judged(last, &falling).0, [1, 2, 3, 4, 5, 6]);
+        // An equal value is kept where it is asked for, and gains no time.
+        let later = TrainOptions { keep_later: true, ..patient.clone() };
+        assert_eq!(judged(later, &falling), (vec![1, 2, 4, 5], Some(6)));
         let best = TrainOptions { keep: Some(KeepWeights::Best), ..TrainOptions::default() };
         assert_eq!(judged(best, &falling), (vec![1, 2, 4, 7], None));
         assert_eq!(judged(TrainOptions::default(), &falling).0.len(), 7);

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::checkpoint::{Checkpoint, RunPosition};
 use super::state::{HeldCheckpoints, RunState, Stage, Underway};
@@ -10,6 +9,7 @@ use crate::data::epoch_order;
 use crate::device::{Usage, Values};
 use crate::error::{Error, Result, caught};
 use crate::graph::{Loss, OptimizerSchedule, Reduction, SHARE, UpdateContext};
+use crate::host::Instant;
 use crate::model::Params;
 use crate::plan::{LossScaler, Phase, StepParams, WINDOW};
 use crate::shape::{narrow, short};
@@ -395,6 +395,7 @@ impl<'a> Fit<'a> {
             Some(slots) => self.trainer.captured(slots)?,
             None => (self.trainer.params()?, self.trainer.scaling()?),
         };
+        self.trainer.check_ranks(&params)?;
         let past = self.pace.past();
         let seconds = self.epoch.begun.elapsed().as_secs_f64();
         let next = Epoch::new(self.epoch.index + 1);
@@ -551,7 +552,7 @@ impl<'a> Fit<'a> {
     }
 
     fn progress(&self, epochs: u32, steps: usize) -> Progress {
-        let batch = self.trainer.plan.batch as f64;
+        let batch = self.trainer.batches.batch() as f64;
         let given = f64::from(self.epoch.index) * steps as f64 + self.epoch.step as f64;
         let seconds = self.begun.elapsed().as_secs_f64().max(1e-9);
         // Only the steps of this part of the run took this part's time.

@@ -4,12 +4,12 @@
 //! Absent on purpose: files.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::checkpoint::{Checkpoint, RunPosition};
 use super::state::Stage;
 use crate::error::{Error, Result};
 use crate::graph::OptimizerSchedule;
+use crate::host::Instant;
 use crate::plan::WINDOW;
 use crate::train::run::early_stopping::EarlyStopping;
 use crate::train::run::fit::Epoch;

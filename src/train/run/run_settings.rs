@@ -87,6 +87,10 @@ impl RunSettings {
             scale,
             column_scales,
             target_scale,
+            scale_texts,
+            clamp,
+            keep_later: _,
+            drop_last,
             seed,
             precision,
             tuning: _,
@@ -126,7 +130,14 @@ impl RunSettings {
         let of_columns = ("column_scales", listed(&by_column, ", "));
         let of_target = ("target_scale", or_none(target_scale.as_ref()));
         // Only what is not as usual: earlier records do not have these names.
-        let further = [of_columns, of_target].into_iter().filter(|(_, text)| text != NONE);
+        let switch = |on: bool| if on { "true" } else { NONE }.to_string();
+        let switches = [
+            ("scale_texts", switch(*scale_texts)),
+            ("clamp", switch(*clamp)),
+            ("drop_last", switch(*drop_last)),
+        ];
+        let further = [of_columns, of_target].into_iter().chain(switches);
+        let further = further.filter(|(_, text)| text != NONE);
         let values = values.into_iter().chain(further);
         Self(values.map(|(name, text)| (name.to_string(), text)).collect())
     }

@@ -3,19 +3,21 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::checkpoint::{DeviceState, RunFingerprint};
 use super::state::{HeldCheckpoints, RunState, RunningState, Underway};
+use crate::checksum::Checksum;
 use crate::data::{
     Batches, Dataset, FeatureScaling, Oddities, Preprocessing, Split, TargetKind, Targets,
     epoch_order, list,
 };
-use crate::device::{Device, DeviceKind, MemberHandle, Values, open_tuned};
+use crate::device::{Device, DeviceKind, MemberHandle, RankDevice, Values, open_tuned};
 use crate::error::{Error, Result, caught};
-use crate::graph::{Reduction, SHARE};
+use crate::graph::{Loss, Reduction, SHARE};
+use crate::host::Instant;
 use crate::model::{Params, Sequential};
 use crate::plan::{LossScaler, Phase, Precision, Slot, StepParams, TrainPlan};
+use crate::ranks::{Ranks, Share};
 use crate::shape::narrow;
 use crate::train::input_tables::{clear_unused_rows, slow_tables, with_input_tables};
 use crate::train::loss_scale::{check_range, write_scaling};
@@ -26,6 +28,7 @@ use crate::train::memory::training_table::TrainingTable;
 use crate::train::mistakes::mistakes;
 use crate::train::param_io::{params_of, read_params, write_params};
 use crate::train::predict::{run_all, run_eval};
+use crate::train::start_values::start_from_rows;
 use crate::train::target_scaling::{TargetScaling, target_scaling};
 use crate::train::{
     Criterion, EpochStats, Event, Fit, KeepWeights, Metrics, RunInfo, StepStats, Summary,
@@ -33,6 +36,19 @@ use crate::train::{
 };
 
 /// Trains one model on one table.
+///
+/// ```
+/// use wgrad::prelude::*;
+///
+/// let data = wgrad::data::synth::xor(200, 0.2, Seed(1)).split(0.2, Seed(1))?;
+/// let model = Sequential::new().dense(8).tanh().dense(2);
+/// let options = TrainOptions { epochs: 40, lr: 0.02, ..TrainOptions::default() };
+/// let mut trainer = Trainer::new(&model, &data, &options, &DeviceKind::Cpu)?;
+/// trainer.run()?;
+/// assert!(trainer.evaluate()?.accuracy > Some(0.9));
+/// println!("first weights: {:?}", trainer.params()?.get("0.weight"));
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 pub struct Trainer {
     pub(in crate::train) options: TrainOptions,
     pub(in crate::train) device: Box<dyn Device>,
@@ -105,6 +121,55 @@ impl Trainer {
         Self::checked(model, data, options, |room, begun| {
             Self::on(device, "it was open".to_string(), room, begun)
         })
+    }
+
+    /// Does the same as [`Self::new`] for one rank among several that train one network together. Each rank makes its own trainer, of the
+    /// same rows and options, and calls the same methods in the same order. Of each batch the device of a rank gets the rank's share of
+    /// the rows; losses, gradients and the statistics of batch norms are added over all ranks, in their order. So all ranks have the same
+    /// weights bit for bit, and those of one rank with the whole batch within rounding.
+    ///
+    /// ```
+    /// use wgrad::prelude::*;
+    /// use wgrad::ranks::thread_ranks;
+    ///
+    /// let data = wgrad::data::synth::xor(200, 0.2, Seed(1)).split(0.2, Seed(1))?;
+    /// let model = Sequential::new().dense(8).tanh().dense(2);
+    /// let options = TrainOptions { epochs: 40, lr: 0.02, ..TrainOptions::default() };
+    /// let trained = std::thread::scope(|scope| {
+    ///     let rank = |ranks| {
+    ///         let (model, data, options) = (&model, &data, &options);
+    ///         scope.spawn(move || -> Result<f64> {
+    ///             let mut trainer = Trainer::of_rank(model, data, options, &DeviceKind::Cpu, ranks)?;
+    ///             trainer.run()?;
+    ///             Ok(trainer.evaluate()?.loss)
+    ///         })
+    ///     };
+    ///     let threads: Vec<_> = thread_ranks(2).into_iter().map(rank).collect();
+    ///     threads.into_iter().map(|it| it.join().unwrap()).collect::<Result<Vec<f64>>>()
+    /// })?;
+    /// assert_eq!(trained[0], trained[1]);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Self::new`]; and if another rank failed, the devices are of different kinds, or weights are averaged in a network with a
+    /// batch norm.
+    pub fn of_rank(
+        model: &Sequential,
+        data: &Split,
+        options: &TrainOptions,
+        device: &DeviceKind,
+        ranks: Ranks,
+    ) -> Result<Self> {
+        let made = Self::checked(model, data, options, |room, begun| {
+            let (device, reason) = open_tuned(device, &room.options.tuning)?;
+            let device = Box::new(RankDevice::new(device, ranks.clone())?);
+            let trainer = Self::on(device, reason, room, begun)?;
+            trainer.origin.check_ranks(&trainer.model, &ranks)?;
+            Ok(trainer)
+        });
+        // The others wait for this rank.
+        made.inspect_err(|error| ranks.fail(&error.to_string()))
     }
 
     /// Does the same as [`Self::with_device`] for a member of several that train side by side, and takes this for the reason
@@ -181,7 +246,11 @@ impl Trainer {
         let options = &options;
         // A batch norm cannot take a last batch of one row, so the batches avoid it.
         let no_single = takes_batches(model, train.columns())?;
-        let batches = Batches::new(train.rows(), plan.batch, no_single);
+        // The batches of all ranks together; those of the plan are one rank's.
+        let batch = options.batch_size.min(train.rows());
+        let visited = options.visited_rows(train.rows(), batch);
+        let batches = Batches::new(visited, batch, no_single);
+        let share = device.ranks().map_or(Share::WHOLE, Ranks::share);
         let step_weights = Arc::new(criterion.step_weights(train));
         let streamed = streaming.map(|streaming| StreamedTable {
             data: train.clone(),
@@ -189,6 +258,7 @@ impl Trainer {
             preparation: preparation.clone(),
             block_rows: streaming.block_rows,
             batches,
+            share,
         });
         // A table that streams is not uploaded; its slots are prepared for blocks.
         let resident = streamed.is_none().then_some(train);
@@ -196,6 +266,7 @@ impl Trainer {
         upload_constants(device.as_mut(), &plan, &criterion)?;
         let mut params = Params::init(model, train.columns(), options.seed)?;
         clear_unused_rows(&mut params, model, train)?;
+        start_from_rows(&mut params, model, train, (&preparation, options))?;
         write_params(device.as_mut(), &plan, &params)?;
         write_scaling(device.as_mut(), &plan)?;
         let valid = data.valid.clone().map(|data| ValidPart { data, resident: false });
@@ -217,7 +288,7 @@ impl Trainer {
             parameters: params.layout().count(),
             epochs: options.epochs,
             steps_per_epoch: batches.steps(),
-            batch: plan.batch,
+            batch,
             precision: options.precision,
             device_bytes: device.bytes_for(&plan) + on_their_way,
             target_note: note,
@@ -226,8 +297,8 @@ impl Trainer {
             variants: device.variants(),
         };
         // After loading, since the variants are part of the fingerprint.
-        let origin =
-            RunFingerprint::of(options, (&info.device, info.variants.clone()), data, plan.batch);
+        let on = (&info.device, info.variants.clone(), share.count);
+        let origin = RunFingerprint::of(options, on, data, batch);
         let mut trainer = Self {
             origin,
             state: RunState::Fresh,
@@ -653,6 +724,20 @@ impl Trainer {
         read_params(self.device.as_mut(), &self.plan, self.kept.0.layout())
     }
 
+    /// Refuses to go on if the ranks, of which this may be one, have different weights.
+    pub(in crate::train) fn check_ranks(&self, params: &Params) -> Result<()> {
+        let Some(ranks) = self.device.ranks() else { return Ok(()) };
+        let mut sum = Checksum::default();
+        sum.floats(params.arena());
+        let sums = ranks.gather(&sum.value().to_le_bytes())?;
+        let Some(other) = sums.iter().position(|it| *it != sums[0]) else { return Ok(()) };
+        let problem = format!(
+            "rank {other} has other weights than rank 0, though both were given the same gradients: use devices of one kind, with the \
+             same driver, on all ranks"
+        );
+        Err(Error::Device { adapter: self.info.device.name.clone(), problem })
+    }
+
     /// Keeps the present weights, if they are finite: for a run that was stopped inside an epoch.
     ///
     /// # Errors
@@ -734,7 +819,35 @@ fn scaled(model: &Sequential, options: &TrainOptions, train: &Dataset) -> Result
             Preprocessing::fit_by(train, &options.scaling())?.with_columns_as_is(ids)
         }
     };
-    target_scaling(model, options, train, (preparation, options.preparation.is_some()))
+    let scaling =
+        target_scaling(model, options, train, (preparation, options.preparation.is_some()))?;
+    if !options.clamp {
+        return Ok(scaling);
+    }
+    check_clamp(&scaling.loss, train)?;
+    let preparation = scaling.preparation.with_target_range(train);
+    Ok(TargetScaling { preparation, ..scaling })
+}
+
+/// Refuses to keep predictions within the range of the targets where they are no single numbers in the target's own units.
+fn check_clamp(loss: &Loss, train: &Dataset) -> Result<()> {
+    let refuse = |problem: String| Err(Error::setting("clamp", problem));
+    match &train.schema().kind {
+        TargetKind::Number | TargetKind::Numbers(_) if !loss.scales_target() => refuse(format!(
+            "{} predicts no numbers in the target's own units that could be kept within its range; leave it out",
+            loss.name()
+        )),
+        TargetKind::Number | TargetKind::Numbers(_) if matches!(loss, Loss::GaussianNll { .. }) => {
+            refuse(
+                "gaussian-nll predicts a deviation beside the mean, and a mean that is cut has another one; leave it out"
+                    .to_string(),
+            )
+        }
+        TargetKind::Number | TargetKind::Numbers(_) => Ok(()),
+        TargetKind::Classes(_) | TargetKind::Labels(_) => {
+            refuse("the target is no number, and has no range; leave it out".to_string())
+        }
+    }
 }
 
 /// Refuses values that single precision cannot hold even after scaling.

@@ -16,6 +16,15 @@ use crate::vocabulary::{Call, written};
 /// Course of a rate over a run, as fractions of its peak. Formulas and defaults are those of `torch.optim.lr_scheduler`
 /// where it has the schedule; t counts optimizer steps after the warm-up, T is how many there are, and what is given in
 /// epochs may be a fraction.
+///
+/// ```
+/// use wgrad::prelude::*;
+///
+/// let schedule: ScheduleKind = "step(every=10, gamma=0.5)".parse()?;
+/// let options = TrainOptions { schedule, ..TrainOptions::default() };
+/// assert_eq!(options.schedule.name(), "step");
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum ScheduleKind {

@@ -1,24 +1,39 @@
-//! Formulas element by element, and their sums over rows and columns: `map`, `map_rows`, `map_columns`. `map.rs` computes them.
+//! Formulas element by element, and their sums over rows and columns: `map`, `map_rows`, `map_columns`, which `map.rs` computes,
+//! and several of them one after the other: `map_chain`, `map_rows_chain`, `map_columns_chain`, which `chain.rs` computes.
 
+use super::super::chain::{ChainArgs, ChainResults, PreparedLink};
 use super::super::engine::CpuKernels;
 use super::super::map::{ElementwiseArgs, SumOver};
 use super::super::{CompiledMap, Real};
-use super::{MatmulShape, Slots, StepWork};
-use crate::device::cases::formulas::{UsualFormula, formulas, map_kernels, usual_formula};
+use super::{MatmulShape, Slots, StepWork, disjoint};
+use crate::device::cases::formulas::{
+    UsualFormula, chain_kernels, formulas, map_kernels, usual_formula,
+};
 use crate::device::cases::{
     Cases, DOWN, Fill, HALF, ROUNDOFF, TestSpec, Triple, UP, smooth, sum_error,
 };
 use crate::model::Activation;
-use crate::plan::{Broadcast, FormulaId, Kernel, MOST_OPERANDS};
+use crate::plan::{
+    Broadcast, Chain, ChainKind, Element, FormulaId, Kernel, Link, LinkResult, MOST_LINKS,
+    MOST_OPERANDS, Step,
+};
 
-pub(super) fn prepare<T: Real>(slots: &Slots<'_>) -> Option<StepWork<T>> {
-    let over = match slots.step.kernel {
+/// Returns the reduction of a formula's kernel.
+fn reduction(kernel: &Kernel) -> Option<SumOver> {
+    Some(match kernel {
         Kernel::Map { .. } => SumOver::Nothing,
         Kernel::MapRows { .. } => SumOver::Rows,
         Kernel::MapColumns { maximum: false, .. } => SumOver::Columns,
         Kernel::MapColumns { maximum: true, .. } => SumOver::Largest,
         _ => return None,
-    };
+    })
+}
+
+pub(super) fn prepare<T: Real>(slots: &Slots<'_>) -> Option<StepWork<T>> {
+    if let Kernel::Chain(chain) = &slots.step.kernel {
+        return Some(prepare_chain(slots, chain));
+    }
+    let over = reduction(&slots.step.kernel)?;
     let formula = slots.formula();
     // Operands may overlap, so they are not borrowed as the arguments of other kernels are.
     let ranges: Vec<_> = slots.step.reads.iter().map(|&slot| slots.range(slot)).collect();
@@ -43,13 +58,76 @@ pub(super) fn prepare<T: Real>(slots: &Slots<'_>) -> Option<StepWork<T>> {
             };
         }
         let (formula, compiled) = (&formula, &compiled);
-        engine.map(ElementwiseArgs { formula, compiled, operands, rows, step }, over, out);
+        let mapped = ElementwiseArgs { formula, compiled, operands, rows, first_row: 0, step };
+        engine.map(mapped, over, out);
     }))
+}
+
+/// Returns the work of a chain.
+fn prepare_chain<T: Real>(slots: &Slots<'_>, chain: &Chain) -> StepWork<T> {
+    let (rows, columns) = slots.plan.chain_sizes(chain, slots.step);
+    let parts = chain.parts(slots.step);
+    let link = |(link, part): (Link, &Step)| {
+        let over = reduction(&part.kernel).expect("a link is a formula");
+        let formula = slots.plan.formula(link.formula).clone();
+        let compiled = CompiledMap::of(&formula, over);
+        let half = slots.spec(part.writes[0]).element == Element::F16;
+        PreparedLink { formula, compiled, over, arguments: link.arguments().collect(), half }
+    };
+    let links: Vec<PreparedLink> = chain.links().zip(&parts).map(link).collect();
+    let inputs = slots.step.reads.len();
+    let cost = links.iter().map(|link| link.compiled.cost()).sum();
+    let sizes = MatmulShape { m: rows, n: columns, k: cost };
+    let ranges = slots.floats::<{ MOST_OPERANDS + MOST_LINKS }>();
+    StepWork::new(sizes, move |engine, arenas, &step| {
+        let mut all = disjoint(arenas.floats, &ranges).into_iter();
+        let reads: [&[T]; MOST_OPERANDS] = std::array::from_fn(|_| match all.next() {
+            Some(read) => &*read,
+            None => &[],
+        });
+        let outs: ChainResults<'_, T> = std::array::from_fn(|_| all.next().unwrap_or_default());
+        let links = &links;
+        engine.chain(ChainArgs { links, reads, inputs, rows, first_row: 0, step }, outs);
+    })
 }
 
 /// Returns how these kernels are verified.
 pub(in crate::device) fn cases() -> Vec<Cases> {
-    vec![Cases::of(map_kernels(), spec)]
+    let chains = chain_kernels().into_iter().map(|chain| Cases::of([chain], chain_spec));
+    std::iter::once(Cases::of(map_kernels(), spec)).chain(chains).collect()
+}
+
+/// Returns how a chain is verified.
+fn chain_spec(kernel: Kernel) -> TestSpec {
+    let Kernel::Chain(chain) = kernel else { unreachable!("other kernels are not of this kind") };
+    TestSpec::new(
+        move |name, [m, n, _]| {
+            let index: usize = name[1..].parse().expect("slots are numbered");
+            // Each read slot lies as its first user says; results as their formulas are summed.
+            let along = |link: Link| {
+                let at = link.arguments().position(|argument| argument == index)?;
+                Some(formulas(n)[link.formula.index()].operands[at].along)
+            };
+            if name.starts_with('x') {
+                return match chain.links().find_map(along) {
+                    Some(Broadcast::Both) => Fill::unit([m, n]),
+                    Some(Broadcast::Columns) => Fill::unit([n]),
+                    Some(Broadcast::Rows) => Fill::unit([m]),
+                    _ => Fill::unit([1]),
+                };
+            }
+            match chain.links().nth(index).map(|link| link.result) {
+                Some(LinkResult::Elements) => Fill::unit([m, n]),
+                // Sums have the length of the other axis.
+                _ if chain.kind == ChainKind::Rows => Fill::unit([n]),
+                _ => Fill::unit([m]),
+            }
+        },
+        // Later formulas take the errors of earlier ones times small factors.
+        |[m, n, _]| (4.0 * sum_error(m.max(n)) + 4e-6, 2e-5),
+    )
+    .cpu_sizes([[129, 300, 129], [9, 2100, 7]])
+    .half([HALF, UP, DOWN])
 }
 
 /// Returns how a kernel of this kind is verified.

@@ -9,7 +9,7 @@ use super::{MatmulShape, Slots, StepWork, disjoint};
 use crate::device::cases::formulas::loss_formulas;
 use crate::device::cases::{Cases, DOWN, Fill, ROUNDOFF, TestSpec, Triple, sum_error};
 use crate::expr::Program;
-use crate::graph::{ClassLoss, Loss, RequiredTarget};
+use crate::graph::{ClassLoss, Loss, Quantiles, RequiredTarget};
 use crate::plan::{FormulaId, Kernel, LossVariant, StepParams};
 
 /// Row loss = log Σ exp(logits) − logits\[label\]; gradient = (softmax − onehot) / rows. Logits `[batch,n]`.
@@ -128,6 +128,7 @@ pub(super) fn prepare<T: Real>(slots: &Slots<'_>) -> Option<StepWork<T>> {
         let extra = LossInputs {
             constants: form.constants.then_some(&*constants),
             weights: form.weights.then_some(&*weights),
+            members: form.members as usize,
         };
         match &kind {
             LossKind::CrossEntropy => {
@@ -155,7 +156,7 @@ pub(super) fn prepare<T: Real>(slots: &Slots<'_>) -> Option<StepWork<T>> {
 
 /// Returns how these kernels are verified.
 pub(in crate::device) fn cases() -> Vec<Cases> {
-    vec![Cases::of(kernels(), spec)]
+    vec![Cases::of([kernels(), of_members()].concat(), spec)]
 }
 
 /// Returns the losses with the inputs that each may have.
@@ -167,7 +168,7 @@ fn kernels() -> Vec<Kernel> {
         let constants = matches!(loss.wants(), RequiredTarget::Classes | RequiredTarget::Labels)
             || matches!(loss, Loss::Pinball(_));
         let (weights, mean) = (index % 2 == 0, loss != Loss::Mae);
-        let form = LossVariant { mean, constants, weights, scaled: false };
+        let form = LossVariant { mean, constants, weights, scaled: false, members: 1 };
         kernels.push(match loss {
             Loss::Classes(ClassLoss::CrossEntropy { .. }) => {
                 Kernel::LossClasses { loss: ClassLoss::CrossEntropy { label_smoothing: 0.1 }, form }
@@ -177,10 +178,54 @@ fn kernels() -> Vec<Kernel> {
         });
     }
     // The plain ones, for which devices may have other loops.
-    let form = LossVariant { mean: true, constants: false, weights: false, scaled: false };
+    let form =
+        LossVariant { mean: true, constants: false, weights: false, scaled: false, members: 1 };
     let loss = ClassLoss::CROSS_ENTROPY;
     kernels.extend([Kernel::LossClasses { loss, form }, by_formula(&Loss::Mse, form)]);
     kernels
+}
+
+/// Returns losses of members side by side.
+fn of_members() -> Vec<Kernel> {
+    let form =
+        LossVariant { mean: true, constants: false, weights: true, scaled: false, members: 3 };
+    let sum = LossVariant { mean: false, ..form };
+    vec![
+        Kernel::LossClasses { loss: ClassLoss::CROSS_ENTROPY, form },
+        Kernel::LossClasses { loss: ClassLoss::KlDivergence, form },
+        by_formula(&Loss::Mse, form),
+        by_formula(&Loss::Mae, sum),
+        by_formula(&Loss::BinaryCrossEntropy, LossVariant { constants: true, ..sum }),
+        by_formula(&Loss::Pinball(Quantiles::MEDIAN), LossVariant { constants: true, ..form }),
+    ]
+}
+
+/// Returns how a loss of members side by side is verified: predictions for each of three members, targets once.
+fn members_spec(kernel: Kernel) -> TestSpec {
+    let values = move |name: &str, [m, n, k]: Triple| match name {
+        "logits" | "prediction" => {
+            Fill { sizes: vec![m, 3 * n], ..argument(kernel, name, [m, n, k]) }
+        }
+        "d_logits" | "d_prediction" => Fill::unit([m, 3 * n]),
+        _ => argument(kernel, name, [m, n, k]),
+    };
+    with_divisor(
+        TestSpec::new(values, limits).sizes([[1, 2, 1], [63, 6, 61], [130, 12, 130]]),
+        false,
+    )
+}
+
+/// Returns an argument of a loss of one network.
+fn argument(kernel: Kernel, name: &str, sizes: Triple) -> Fill {
+    match kernel {
+        Kernel::LossClasses { loss, .. } => classes_argument(loss, name, sizes),
+        Kernel::LossMap { formula, .. } => {
+            let found = loss_formulas().find(|(id, _)| *id == formula);
+            let (_, loss) = found.expect("the kernel is one of those above");
+            map_argument(&loss, name, sizes[0], sizes[1])
+        }
+        _ => unreachable!("other kernels are not of this kind"),
+    }
 }
 
 fn is_mse(formula: FormulaId) -> bool {
@@ -199,6 +244,9 @@ fn by_formula(loss: &Loss, form: LossVariant) -> Kernel {
 /// Returns how a loss is verified.
 fn spec(kernel: Kernel) -> TestSpec {
     match kernel {
+        Kernel::LossClasses { form, .. } | Kernel::LossMap { form, .. } if form.members != 1 => {
+            members_spec(kernel)
+        }
         Kernel::LossClasses { loss, form }
             if form.is_plain() && loss == ClassLoss::CROSS_ENTROPY =>
         {
@@ -232,14 +280,8 @@ fn spec(kernel: Kernel) -> TestSpec {
             with_divisor(spec.sizes([[1, 2, 1], [63, 6, 61], [130, 12, 130]]), half)
         }
         Kernel::LossClasses { loss, .. } => {
-            let values = move |name: &str, [m, n, _]: Triple| match name {
-                "logits" => Fill::extreme([m, n]),
-                "goal" if Loss::from(loss).classes() => Fill::below(m, n),
-                "goal" => Fill::positive([m, n]),
-                "constants" => Fill::positive([n]),
-                _ => common(name, m, n),
-            };
-            let spec = TestSpec::new(values, limits);
+            let spec =
+                TestSpec::new(move |name, sizes| classes_argument(loss, name, sizes), limits);
             let half = loss == ClassLoss::KlDivergence;
             with_divisor(spec.sizes([[1, 2, 1], [63, 7, 61], [130, 13, 130]]), half)
         }
@@ -264,6 +306,16 @@ fn limits(_: Triple) -> (f64, f64) {
 
 fn with_divisor(spec: TestSpec, half: bool) -> TestSpec {
     TestSpec { divisor: Some(37.5), half: half.then_some(DOWN).into_iter().collect(), ..spec }
+}
+
+fn classes_argument(loss: ClassLoss, name: &str, [m, n, _]: Triple) -> Fill {
+    match name {
+        "logits" => Fill::extreme([m, n]),
+        "goal" if Loss::from(loss).classes() => Fill::below(m, n),
+        "goal" => Fill::positive([m, n]),
+        "constants" => Fill::positive([n]),
+        _ => common(name, m, n),
+    }
 }
 
 fn map_argument(loss: &Loss, name: &str, m: usize, n: usize) -> Fill {

@@ -5,8 +5,10 @@
 //! In: a plan. Out: the steps that `device.rs` runs. All matrices are row-major slices with their sizes beside them. The rows
 //! of a step are a batch's valid rows; the others are masked.
 
+mod blocks;
 mod elementwise;
 mod losses;
+mod members;
 mod products;
 mod rows;
 mod scaling;
@@ -14,6 +16,7 @@ mod updates;
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::Real;
 use super::update::OVERFLOW;
@@ -24,6 +27,7 @@ use crate::plan::{Declaration, Element, Kernel, Plan, Slot, SlotSpec, Step, Step
 
 pub(super) use losses::rows_of_cross_entropy;
 pub use losses::{loss_cross_entropy, loss_mse};
+use products::PackedWeights;
 pub use products::{
     MatmulShape, activate, activation_backward, dropout, matmul_nn, matmul_nt, matmul_tn, sum_rows,
 };
@@ -36,7 +40,9 @@ pub(in crate::device) fn cases() -> Vec<Cases> {
     let kinds = [
         rows::cases(),
         products::cases(),
+        blocks::cases(),
         losses::cases(),
+        members::cases(),
         scaling::cases(),
         updates::cases(),
         elementwise::cases(),
@@ -58,6 +64,8 @@ pub(super) struct PreparedStep<T: Real> {
 struct StepWork<T: Real> {
     sizes: MatmulShape,
     run: RunStep<T>,
+    /// Weights that the step keeps packed, if it does.
+    weights: Option<Arc<PackedWeights<T>>>,
 }
 
 /// Runs a step with these step parameters.
@@ -205,10 +213,12 @@ impl Slots<'_> {
 
     /// Returns the computation of the step.
     fn prepare<T: Real>(&self) -> Result<StepWork<T>> {
-        let kinds: [PrepareKind<T>; 6] = [
+        let kinds: [PrepareKind<T>; 8] = [
             rows::prepare,
             products::prepare,
+            blocks::prepare,
             losses::prepare,
+            members::prepare,
             scaling::prepare,
             updates::prepare,
             elementwise::prepare,
@@ -226,7 +236,7 @@ impl<T: Real> StepWork<T> {
         sizes: MatmulShape,
         run: impl Fn(&T::CpuKernels, ArenaViews<'_, T>, &StepParams) + Send + Sync + 'static,
     ) -> Self {
-        Self { sizes, run: Box::new(run) }
+        Self { sizes, run: Box::new(run), weights: None }
     }
 }
 
@@ -251,6 +261,11 @@ impl<T: Real> PreparedStep<T> {
     /// Returns the kernel and its sizes: for products their own, for others with the cost of an element.
     pub(super) fn sizes(&self) -> (Kernel, MatmulShape) {
         (self.kernel, self.work.sizes)
+    }
+
+    /// Drops what the step keeps of elements that are written.
+    pub(super) fn forget(&self, written: &Range<usize>) {
+        self.work.weights.iter().for_each(|weights| weights.forget(written));
     }
 
     /// Runs the step with these step parameters.

@@ -1,5 +1,8 @@
 //! Matrix products with their fusions: `matmul_nt`, `matmul_nn`, `matmul_tn`.
 
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
@@ -10,7 +13,7 @@ use super::{Slots, StepWork, borrow_once, disjoint};
 use crate::device::cases::{Cases, Fill, HALF, ROUNDOFF, TestSpec, UP, smooth, sum_error};
 use crate::expr::{LANES, Program};
 use crate::model::Activation;
-use crate::plan::{Dropout, Kernel, StepParams};
+use crate::plan::{Dropout, Kernel, Phase, Step, StepParams};
 use crate::random::key;
 
 /// Sizes of a product: out `[m,n]`, summed over k.
@@ -95,11 +98,16 @@ pub fn matmul_tn<T: Real>(
 
 /// Multiplies each element by its dropout factor.
 #[inline(always)]
-pub fn dropout<T: Real>(out: &mut [T], Dropout { stream, rate }: Dropout, step: &StepParams) {
+pub fn dropout<T: Real>(
+    (out, columns): (&mut [T], usize),
+    Dropout { stream, rate }: Dropout,
+    step: &StepParams,
+) {
     let (key, rate) = (key(step.seed, step.step, stream), rate_in(step, rate));
+    let first = step.first_element(columns);
     // Elements are counted in 32 bits everywhere.
     for (at, out) in (0_u32..).zip(out) {
-        *out *= keep(key, rate, at);
+        *out *= keep(key, rate, first.wrapping_add(at));
     }
 }
 
@@ -139,6 +147,36 @@ pub fn sum_rows<T: Real>(x: &[T], out: &mut [T], n: usize) {
     }
 }
 
+/// Weights that no step of a plan changes, and that products pack once instead of in every step.
+#[derive(Debug)]
+pub(super) struct PackedWeights<T> {
+    /// The weights' elements in the arena.
+    range: Range<usize>,
+    /// `None` until a step has packed the weights that are there now.
+    packed: Mutex<Option<Vec<T>>>,
+}
+
+impl<T> PackedWeights<T> {
+    /// Drops the packed weights if some of these elements are written.
+    pub(super) fn forget(&self, written: &Range<usize>) {
+        if written.start < self.range.end && self.range.start < written.end {
+            *self.packed.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+}
+
+/// Returns the place for packed weights of a product whose right operand stays the same from step to step: no step of the plan writes
+/// it, as in plans of predictions. Only the host does.
+fn packed_weights<T: Real>(slots: &Slots<'_>, range: &Range<usize>) -> Option<PackedWeights<T>> {
+    let slot = slots.step.slot("b")?;
+    let buffer = slots.spec(slot).buffer;
+    let phases = [Phase::Train, Phase::Eval, Phase::Measure];
+    let mut steps = phases.into_iter().flat_map(|phase| slots.plan.steps(phase));
+    let is_written = |step: &Step| step.writes.iter().any(|it| slots.spec(*it).buffer == buffer);
+    let fixed = matches!(slots.step.kernel, Kernel::MatmulNt { .. }) && !steps.any(is_written);
+    fixed.then(|| PackedWeights { range: range.clone(), packed: Mutex::new(None) })
+}
+
 pub(super) fn prepare<T: Real>(slots: &Slots<'_>) -> Option<StepWork<T>> {
     let kernel = slots.step.kernel;
     if !kernel.is_product() {
@@ -150,7 +188,10 @@ pub(super) fn prepare<T: Real>(slots: &Slots<'_>) -> Option<StepWork<T>> {
     // The summed dimension is that of a's rows or columns, as the product transposes it.
     let k = if matches!(kernel, Kernel::MatmulTn { .. }) { rows } else { columns };
     let sizes = MatmulShape { m, n, k };
-    Some(StepWork::<T>::new(sizes, move |engine, arenas, step| {
+    let weights = if same { None } else { packed_weights::<T>(slots, &floats[1]) };
+    let weights = weights.map(Arc::new);
+    let kept = weights.clone();
+    let work = StepWork::<T>::new(sizes, move |engine, arenas, step| {
         let [a, b, extra, out, extra_out] = disjoint(arenas.floats, &floats);
         // An operand that is both is stored as the first alone.
         let (a, b, extra) = (&*a, if same { &*a } else { &*b }, &*extra);
@@ -159,25 +200,35 @@ pub(super) fn prepare<T: Real>(slots: &Slots<'_>) -> Option<StepWork<T>> {
                 // With dropout, the derivative may need the result before dropout, so that result is saved.
                 let result = dropout.is_some() && act.gradient_from_output();
                 let saved = (save && !result).then_some(&mut *extra_out);
-                engine.matmul_nt((a, b, bias.then_some(extra)), act, (out, saved), sizes);
+                let bias = bias.then_some(extra);
+                match weights.as_ref().filter(|_| engine.packs_nt(sizes)) {
+                    Some(weights) => {
+                        let mut packed =
+                            weights.packed.lock().unwrap_or_else(PoisonError::into_inner);
+                        let packed = packed.get_or_insert_with(|| engine.pack_nt(b, sizes));
+                        engine.matmul_nt_packed((a, packed, bias), act, (out, saved), sizes);
+                    }
+                    None => engine.matmul_nt((a, b, bias), act, (out, saved), sizes),
+                }
                 // Copied before dropout overwrites it.
                 if save && result {
                     extra_out.copy_from_slice(out);
                 }
-                engine.dropout(out, dropout, step);
+                engine.dropout((out, sizes.n), dropout, step);
             }
             Kernel::MatmulNn { act_grad, dropout } => {
                 let saved = (act_grad != Activation::Identity).then_some(extra);
                 // The derivative and the mask are both factors of an element, so their order does not matter.
                 engine.matmul_nn((a, b, saved), act_grad, out, sizes);
-                engine.dropout(out, dropout, step);
+                engine.dropout((out, sizes.n), dropout, step);
             }
             Kernel::MatmulTn { bias_grad } => {
                 engine.matmul_tn((a, b), (out, bias_grad.then_some(extra_out)), sizes);
             }
             _ => unreachable!("only products come here"),
         }
-    }))
+    });
+    Some(StepWork { weights: kept, ..work })
 }
 
 /// Returns how these kernels are verified.

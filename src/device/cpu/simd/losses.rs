@@ -100,7 +100,7 @@ impl LossMap<'_> {
         if counted == 0 {
             return;
         }
-        let mean = if self.form.mean { 1.0 / elements as f64 } else { 1.0 };
+        let mean = 1.0 / (if self.form.mean { elements } else { self.extra.members }) as f64;
         let region = ((first, 0), (counted, elements));
         let mut values = BlockValues::new(self.compiled, self, instructions, region, true);
         let group = values.group();
@@ -166,11 +166,13 @@ impl Inputs for LossMap<'_> {
         let Source::Input(index) = source else { return };
         let (width, elements) = (self.width(), self.elements());
         let columns = self.target.len() / self.batch;
-        let each = elements / columns;
+        // Every member has all the row's targets.
+        let of_member = elements / self.extra.members;
+        let each = of_member / columns;
         for (row, to) in (block.row..).zip(to.chunks_exact_mut(block.columns)) {
             for (element, to) in (block.column..).zip(to) {
                 *to = if index == 1 {
-                    self.target[row * columns + element / each]
+                    self.target[row * columns + element % of_member / each]
                 } else {
                     self.prediction[(row * elements + element) * width + usize::from(index == 3)]
                 };

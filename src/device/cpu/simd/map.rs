@@ -158,7 +158,7 @@ impl Inputs for Operands<'_> {
         if let Source::Input(index) = source {
             to.copy_from_slice(&self.mapped.operands[usize::from(index)][first..][..to.len()]);
         } else {
-            for (row, to) in (first..).zip(to) {
+            for (row, to) in (self.mapped.first_row + first..).zip(to) {
                 *to = if row < self.mapped.step.rows as usize { 1.0 } else { 0.0 };
             }
         }
@@ -190,6 +190,7 @@ impl Inputs for Operands<'_> {
     fn fill(&self, source: Source, block: Block, to: &mut [f32]) {
         let columns = self.mapped.formula.columns;
         let first = if self.flat { block.column } else { block.row * columns + block.column };
+        let first = self.mapped.first_row * columns + first;
         match source {
             Source::Input(index) => {
                 for (row, to) in to.chunks_exact_mut(block.columns).enumerate() {
@@ -199,6 +200,7 @@ impl Inputs for Operands<'_> {
             Source::Quantity(StepValue::Keep(stream, Number(rate))) => {
                 let step = &self.mapped.step;
                 let key = key(step.seed, step.step, stream);
+                let first = first + step.first_element(columns) as usize;
                 self.instructions.run(Masks { key, rate: rate_in(step, rate), first, to });
             }
             _ => {
@@ -442,10 +444,11 @@ mod tests {
                 let operands = std::array::from_fn(|i| doubles.get(i).map_or(&[][..], |it| it));
                 let (formula, compiled) = (&formula, &compiled);
                 let mut want = vec![0.0; len];
-                ElementwiseArgs { formula, compiled, operands, rows, step }
+                ElementwiseArgs { formula, compiled, operands, rows, first_row: 0, step }
                     .run::<F64Math>(over, &mut want);
                 let operands = std::array::from_fn(|i| floats.get(i).map_or(&[][..], |it| it));
-                let mapped = ElementwiseArgs { formula, compiled, operands, rows, step };
+                let mapped =
+                    ElementwiseArgs { formula, compiled, operands, rows, first_row: 0, step };
                 let mut got = vec![f32::NAN; len];
                 MapPart::new(mapped, over, &mut got).run(SimdLevel::widest());
                 let limit = 1e-5 * if over == SumOver::Rows { rows } else { columns.max(8) } as f64;

@@ -15,6 +15,12 @@ use crate::model::Activation;
 /// Rows of a tile. Six rows of two vectors fill twelve of sixteen registers; two hold the right operand, one the left.
 pub(super) const ROWS: usize = 6;
 
+/// Rows of a tile where there are 32 registers: half as many loads of the right operand for each sum.
+const PAIR: usize = 2 * ROWS;
+
+/// Columns of a tile of vectors of 512 bits, which come with 32 registers.
+const WIDE: usize = 32;
+
 /// Blocks of rows of the left operand that are packed at once, so that whole cache lines are read.
 pub(super) const BLOCKS: usize = 8;
 
@@ -25,7 +31,7 @@ pub(super) const TERMS: usize = 256;
 const SQUARE: usize = 8;
 
 /// Sums of a tile.
-type Tile<const LANES: usize> = [[f32; LANES]; ROWS];
+type Tile<const LANES: usize> = [[f32; LANES]; PAIR];
 
 /// Floats of an operand, from its first to its last term, up to which it stays in the fastest cache: it is then read in place.
 const NEAR: usize = 1 << 12;
@@ -55,6 +61,8 @@ enum LeftRows<'a> {
     ByRow { values: &'a [f32], stride: usize },
     /// Each term's rows are adjacent.
     ByTerm(TermView<'a>),
+    /// Packed blocks of [`ROWS`] rows, one behind the other, each with its rows of a term together.
+    Packed { values: &'a [[f32; ROWS]] },
 }
 
 impl Work for Tiles<'_, '_> {
@@ -66,14 +74,21 @@ impl Work for Tiles<'_, '_> {
         let Self { mut part, level, scratch } = self;
         let (rows, columns) = part.out.dim();
         let k = part.k;
-        let (packed, rest) = scratch.split_at_mut(columns.div_ceil(LANES) * k * LANES);
+        let panels = columns.div_ceil(LANES);
+        // Weights that are packed before need no place here.
+        let is_packed = matches!(part.right, MatmulOperand::Panels { .. });
+        let place = if is_packed { 0 } else { panels * k * LANES };
+        let (packed, rest) = scratch.split_at_mut(place);
         let in_place = part.panels_in_place(LANES);
-        pack_panels::<LANES>(&part, in_place, packed);
+        pack_panels::<LANES>((part.right, part.at.1..part.at.1 + columns), k, in_place, packed);
         let packs_left = part.packs_left();
         let blocks = &mut rest.as_chunks_mut::<ROWS>().0[..BLOCKS * k];
-        let mut tile = [[0.0; LANES]; ROWS];
-        for (index, row) in (0..rows).step_by(ROWS).enumerate() {
-            let (first, count) = (part.at.0 + row, ROWS.min(rows - row));
+        let mut tile = [[0.0; LANES]; PAIR];
+        let mut row = 0;
+        while row < rows {
+            let paired = LANES == WIDE && rows - row >= PAIR;
+            let count = if paired { PAIR } else { ROWS.min(rows - row) };
+            let first = part.at.0 + row;
             let left = match part.left {
                 MatmulOperand::Rows { values, stride } => {
                     LeftRows::ByRow { values: &values[first * stride..], stride }
@@ -82,21 +97,34 @@ impl Work for Tiles<'_, '_> {
                     LeftRows::ByTerm(TermView { values: &values[first..], stride })
                 }
                 MatmulOperand::Columns { values, stride } => {
-                    if index % BLOCKS == 0 {
+                    let block = row / ROWS % BLOCKS;
+                    if block == 0 {
                         copy_blocks(&values[first..], stride, rows - row, blocks);
                     }
-                    let values = blocks[index % BLOCKS * k..][..k].as_flattened();
-                    LeftRows::ByTerm(TermView { values, stride: ROWS })
+                    LeftRows::Packed { values: &blocks[block * k..] }
+                }
+                MatmulOperand::Panels { .. } => {
+                    unreachable!("only right operands are packed before")
                 }
             };
-            for (panel, packed) in packed.chunks_exact(k * LANES).enumerate() {
+            for panel in 0..panels {
                 let right = match part.right {
                     MatmulOperand::Rows { values, stride } if panel < in_place => {
                         TermView { values: &values[part.at.1 + panel * LANES..], stride }
                     }
-                    _ => TermView { values: packed, stride: LANES },
+                    // Parts begin at whole panels.
+                    MatmulOperand::Panels { values } => {
+                        let first = (part.at.1 / LANES + panel) * k * LANES;
+                        TermView { values: &values[first..][..k * LANES], stride: LANES }
+                    }
+                    _ => {
+                        let values = &packed[panel * k * LANES..][..k * LANES];
+                        TermView { values, stride: LANES }
+                    }
                 };
-                if count == ROWS {
+                if paired {
+                    sum::<FUSED, LANES, PAIR>(left, right, k, &mut tile);
+                } else if count == ROWS {
                     sum::<FUSED, LANES, ROWS>(left, right, k, &mut tile);
                 } else {
                     let sums = tile.as_flattened_mut();
@@ -104,6 +132,7 @@ impl Work for Tiles<'_, '_> {
                 }
                 finish::<FUSED, LANES>(&mut part, (row, panel * LANES), count, &mut tile);
             }
+            row += count;
         }
     }
 }
@@ -117,6 +146,7 @@ impl GemmTask<'_> {
             MatmulOperand::Rows { stride, .. } if rows <= FEW * ROWS || self.k * stride <= NEAR => {
                 columns / lanes
             }
+            MatmulOperand::Panels { .. } => columns.div_ceil(lanes),
             _ => 0,
         }
     }
@@ -127,15 +157,41 @@ impl GemmTask<'_> {
     }
 }
 
-/// Packs the part's columns of the right operand from the panel `first` on. A panel has the terms in the order in which the
+/// A right operand of `columns` columns to be packed as a whole, for products that are computed often with it.
+pub(super) struct Packing<'a> {
+    pub(super) right: MatmulOperand<'a>,
+    pub(super) columns: usize,
+    /// Number of terms of each sum.
+    pub(super) k: usize,
+}
+
+impl Work for Packing<'_> {
+    type Out = Vec<f32>;
+
+    #[inline(always)]
+    fn run<const FUSED: bool, const LANES: usize>(self) -> Vec<f32> {
+        let Self { right, columns, k } = self;
+        let mut packed = vec![0.0; columns.div_ceil(LANES) * k * LANES];
+        pack_panels::<LANES>((right, 0..columns), k, 0, &mut packed);
+        packed
+    }
+}
+
+/// Packs columns of the right operand from the panel `first` on. A panel has the terms in the order in which the
 /// tiles need them, so the inner loop reads memory in sequence.
 #[inline(always)]
-fn pack_panels<const LANES: usize>(part: &GemmTask<'_>, first: usize, packed: &mut [f32]) {
-    let columns = part.out.dim().1;
-    let panels = packed.as_chunks_mut::<LANES>().0.chunks_exact_mut(part.k);
+fn pack_panels<const LANES: usize>(
+    (right, columns): (MatmulOperand<'_>, Range<usize>),
+    k: usize,
+    first: usize,
+    packed: &mut [f32],
+) {
+    let panels = packed.as_chunks_mut::<LANES>().0.chunks_exact_mut(k);
     for (panel, packed) in panels.enumerate().skip(first) {
-        let (first, width) = (part.at.1 + panel * LANES, LANES.min(columns - panel * LANES));
-        match part.right {
+        let (first, width) =
+            (columns.start + panel * LANES, LANES.min(columns.len() - panel * LANES));
+        match right {
+            MatmulOperand::Panels { .. } => unreachable!("it is packed already"),
             MatmulOperand::Rows { values, stride } => {
                 copy(&values[first..], stride, width, packed);
             }
@@ -269,6 +325,7 @@ fn sum<const FUSED: bool, const LANES: usize, const COUNT: usize>(
             sum_by_row::<FUSED, LANES, COUNT>((values, stride), right, k)
         }
         LeftRows::ByTerm(left) => sum_by_term::<FUSED, LANES, COUNT>(left, right, k),
+        LeftRows::Packed { values } => sum_packed::<FUSED, LANES, COUNT>(values, right, k),
     };
     tile[..COUNT].copy_from_slice(&total);
 }
@@ -318,6 +375,35 @@ fn sum_by_term<const FUSED: bool, const LANES: usize, const COUNT: usize>(
         }
         let rows = first::<COUNT>(left_now);
         add_term::<FUSED, LANES, COUNT>(|row| rows[row], right_now, &mut sums);
+        add(&mut total, &sums);
+    }
+    total
+}
+
+/// Sums a tile whose left rows are packed in blocks.
+#[inline(always)]
+fn sum_packed<const FUSED: bool, const LANES: usize, const COUNT: usize>(
+    left: &[[f32; ROWS]],
+    right: TermView<'_>,
+    k: usize,
+) -> [[f32; LANES]; COUNT] {
+    let mut total = [[0.0; LANES]; COUNT];
+    // The second block is not read by tiles of one.
+    let (one, other) = (&left[..k], if COUNT > ROWS { &left[k..][..k] } else { &left[..k] });
+    for begin in (0..k).step_by(TERMS) {
+        let terms = TERMS.min(k - begin);
+        let (one, other) = (&one[begin..][..terms], &other[begin..][..terms]);
+        let mut right_now = right.from(begin);
+        let mut sums = [[0.0; LANES]; COUNT];
+        for term in 0..terms - 1 {
+            let rows = (&one[term], &other[term]);
+            let left = |row: usize| if row < ROWS { rows.0[row] } else { rows.1[row - ROWS] };
+            add_term::<FUSED, LANES, COUNT>(left, right_now, &mut sums);
+            right_now = &right_now[right.stride..];
+        }
+        let rows = (&one[terms - 1], &other[terms - 1]);
+        let left = |row: usize| if row < ROWS { rows.0[row] } else { rows.1[row - ROWS] };
+        add_term::<FUSED, LANES, COUNT>(left, right_now, &mut sums);
         add(&mut total, &sums);
     }
     total
@@ -382,7 +468,7 @@ fn finish<const FUSED: bool, const LANES: usize>(
             if let Some(bias) = *bias {
                 // With the transposed result, the bias runs along the tile's rows.
                 let begin = if *along_rows { at.0 + row } else { at.1 + column };
-                add_bias(&bias[begin..], *along_rows, tile);
+                add_bias(&bias[begin..], *along_rows, &mut tile[..count]);
             }
             // Saved before the activation overwrites the argument.
             if let Some(saved) = saved {
@@ -406,7 +492,7 @@ fn finish<const FUSED: bool, const LANES: usize>(
 
 /// Adds a bias, from its part that belongs to the tile on: along the tile's columns, or along its rows.
 #[inline(always)]
-fn add_bias<const LANES: usize>(bias: &[f32], along_rows: bool, tile: &mut Tile<LANES>) {
+fn add_bias<const LANES: usize>(bias: &[f32], along_rows: bool, tile: &mut [[f32; LANES]]) {
     if along_rows {
         for (row, &bias) in tile.iter_mut().zip(bias) {
             row.iter_mut().for_each(|sum| *sum += bias);

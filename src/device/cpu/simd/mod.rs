@@ -6,6 +6,7 @@
 mod activation;
 mod approximations;
 mod block_eval;
+mod chain;
 mod compile;
 mod elementwise;
 mod functions;
@@ -29,6 +30,7 @@ pub use instructions::SimdLevel;
 pub use map::CompiledMap;
 pub use update::CompiledUpdate;
 
+use super::chain::{ChainArgs, ChainResults};
 use super::engine::CpuKernels;
 use super::kernels::{self, MatmulShape};
 use super::loss::{self, LossInputs, LossTargets};
@@ -44,10 +46,15 @@ use elementwise::in_parts;
 use interpreter::AddSlices;
 use losses::{LossMap, in_rows};
 use map::{KnownMap, MapPart};
-use microkernel::{ROWS, TERMS};
+use microkernel::{Packing, ROWS, TERMS};
 use moves::UpdateTask;
 use pool::{Pool, both};
 use task::{Epilogue, GemmTask, MatmulOperand};
+
+/// Rows of a product up to which packing its right operand takes a good part of the time.
+const FEW_ROWS: usize = 64;
+/// Elements of a right operand from which on that pays.
+const LARGE: usize = 1 << 10;
 
 /// Cost of a class in a loss, in the unit of a formula's cost: mostly its exponential.
 const CLASS: usize = 24;
@@ -128,9 +135,33 @@ impl SimdKernels {
         });
     }
 
+    /// Returns whether a product `nt` computes the transposed result.
+    fn exchanges_operands(&self, product: MatmulShape) -> bool {
+        let kernel =
+            Kernel::MatmulNt { bias: false, act: Activation::Identity, save: false, dropout: None };
+        self.computes_transposed(kernel, product)
+    }
+
+    /// Applies an activation that the epilogue of a product does not know.
+    fn activate_later(&self, act: Option<Activation>, out: &mut [f32]) {
+        let Some(act) = act else { return };
+        in_parts(&self.pool, (elementwise::cost(act), 1), out, &|_, out| {
+            elementwise::activate(act, out, self.instructions);
+        });
+    }
+
     /// Computes a product with the instruction set that suits its columns.
     fn multiply(&self, part: GemmTask<'_>) {
         gemm::multiply(self.instructions.for_columns(part.out.dim().1), &self.pool, part);
+    }
+}
+
+/// Returns the activation that the epilogue of a product applies, and the one for a second pass: the epilogue does not know activations
+/// with an expression only.
+fn activations_of(act: Activation) -> (Activation, Option<Activation>) {
+    match activation::is_written_out(act) {
+        true => (act, None),
+        false => (Activation::Identity, Some(act)),
     }
 }
 
@@ -188,12 +219,9 @@ impl CpuKernels<f32> for SimdKernels {
         product: MatmulShape,
     ) {
         let MatmulShape { m, n, k } = product;
-        let along_rows = self.computes_transposed(
-            Kernel::MatmulNt { bias: false, act, save: false, dropout: None },
-            product,
-        );
+        let along_rows = self.exchanges_operands(product);
         let (mut result, mut saved) =
-            (view_mut(out, m, n), saved.map(|saved| view_mut(saved, m, n)));
+            (view_mut(&mut *out, m, n), saved.map(|saved| view_mut(saved, m, n)));
         let (mut left, mut right) = (a, b);
         // The axes of the results are exchanged instead of the numbers, so the epilogue writes to the right places.
         if along_rows {
@@ -202,16 +230,38 @@ impl CpuKernels<f32> for SimdKernels {
         }
         let left = MatmulOperand::Rows { values: left, stride: k };
         let right = MatmulOperand::Columns { values: right, stride: k };
-        // Activations with an expression only are applied in a second pass: the epilogue knows the others.
-        let written = activation::is_written_out(act);
-        let first = if written { act } else { Activation::Identity };
+        let (first, later) = activations_of(act);
         let finish = Epilogue::Activate { bias, along_rows, act: first, saved };
         self.multiply(GemmTask { left, right, k, at: (0, 0), out: result, finish });
-        if !written {
-            in_parts(&self.pool, (elementwise::cost(act), 1), out, &|_, out| {
-                elementwise::activate(act, out, self.instructions);
-            });
-        }
+        self.activate_later(later, out);
+    }
+
+    fn packs_nt(&self, product: MatmulShape) -> bool {
+        let MatmulShape { m, n, k } = product;
+        // Exchanged operands need no packing of the weights, but compute whole vectors of rows, of which there are fewer here.
+        m <= FEW_ROWS && n * k >= LARGE && (m <= ROWS || !self.exchanges_operands(product))
+    }
+
+    fn pack_nt(&self, b: &[f32], MatmulShape { n, k, .. }: MatmulShape) -> Vec<f32> {
+        let right = MatmulOperand::Columns { values: b, stride: k };
+        self.instructions.for_columns(n).run(Packing { right, columns: n, k })
+    }
+
+    fn matmul_nt_packed(
+        &self,
+        (a, packed, bias): (&[f32], &[f32], Option<&[f32]>),
+        act: Activation,
+        (out, saved): (&mut [f32], Option<&mut [f32]>),
+        MatmulShape { m, n, k }: MatmulShape,
+    ) {
+        let left = MatmulOperand::Rows { values: a, stride: k };
+        let right = MatmulOperand::Panels { values: packed };
+        let (first, later) = activations_of(act);
+        let saved = saved.map(|saved| view_mut(saved, m, n));
+        let finish = Epilogue::Activate { bias, along_rows: false, act: first, saved };
+        let result = view_mut(&mut *out, m, n);
+        self.multiply(GemmTask { left, right, k, at: (0, 0), out: result, finish });
+        self.activate_later(later, out);
     }
 
     fn matmul_nn(
@@ -262,12 +312,19 @@ impl CpuKernels<f32> for SimdKernels {
         }
     }
 
-    fn dropout(&self, out: &mut [f32], dropout: Option<Dropout>, step: &StepParams) {
+    fn dropout(
+        &self,
+        (out, columns): (&mut [f32], usize),
+        dropout: Option<Dropout>,
+        step: &StepParams,
+    ) {
         let Some(Dropout { stream, rate }) = dropout else { return };
         // The mask follows from seed, step, stream and element, so parts need nothing from one another.
         let of = (key(step.seed, step.step, stream), rate_in(step, rate));
+        let before = step.first_element(columns) as usize;
         // A hash is about six operations.
         in_parts(&self.pool, (8, 1), out, &|first, out| {
+            let first = before + first;
             elementwise::apply_dropout(of, first, out, self.instructions);
         });
     }
@@ -277,6 +334,11 @@ impl CpuKernels<f32> for SimdKernels {
             Some(known) => self.run_known(known, mapped.operands, out),
             None => MapPart::new(mapped, over, out).divide(self.instructions, &self.pool),
         }
+    }
+
+    fn chain(&self, chain: ChainArgs<'_, f32>, outs: ChainResults<'_, f32>) {
+        // Sums over rows are shared by columns, formula by formula.
+        if chain.by_rows() { chain::divide(self, chain, outs) } else { chain.run(self, outs) }
     }
 
     fn loss_mse(

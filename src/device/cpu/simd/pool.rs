@@ -5,6 +5,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use crate::host::threads;
+
 /// Bytes of a line of the cache, and of the widest vectors.
 const LINE: usize = 64;
 
@@ -22,12 +24,7 @@ pub(super) struct Pool {
 impl Pool {
     /// Takes the process's pool; if the system gives no threads, the caller's thread does everything.
     pub(super) fn new() -> Self {
-        // The first device of the process starts the threads, later ones find them.
-        let threads = match rayon::ThreadPoolBuilder::new().build_global() {
-            // The error has a source only if the system refused the threads; otherwise the pool exists already.
-            Err(error) if std::error::Error::source(&error).is_some() => 1,
-            _ => rayon::current_num_threads(),
-        };
+        let threads = if threads::are_there() { started() } else { 1 };
         // One more than threads, since the caller may be a thread outside of the pool.
         let scratch = (0..=threads).map(|_| Mutex::new(Vec::new())).collect();
         Self { threads, scratch }
@@ -60,6 +57,15 @@ impl Pool {
     /// Runs work on one of the pool's threads, on which [`both`] costs least.
     pub(super) fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         if self.threads > 1 { rayon::join(work, || ()).0 } else { work() }
+    }
+}
+
+/// Returns the number of the pool's threads: the first device of the process starts them, later ones find them.
+fn started() -> usize {
+    match rayon::ThreadPoolBuilder::new().build_global() {
+        // The error has a source only if the system refused the threads; otherwise the pool exists already.
+        Err(error) if std::error::Error::source(&error).is_some() => 1,
+        _ => rayon::current_num_threads(),
     }
 }
 

@@ -13,6 +13,8 @@ pub(super) enum MatmulOperand<'a> {
     Rows { values: &'a [f32], stride: usize },
     /// Element (i, j) at j · stride + i.
     Columns { values: &'a [f32], stride: usize },
+    /// A right operand that was packed before, by [`super::microkernel::Packing`] for the same instructions.
+    Panels { values: &'a [f32] },
 }
 
 /// Operations on a sum before it is stored.

@@ -5,7 +5,7 @@
 
 /// Returns the parts between commas, without those that are empty; of a text with `brackets`, commas within these part nothing. A part
 /// in double quotes may have commas, and so may any part after a backslash.
-pub(super) fn parts_of(text: &str, brackets: bool) -> Vec<String> {
+pub(crate) fn parts_of(text: &str, brackets: bool) -> Vec<String> {
     let (mut parts, mut part, mut depth, mut quoted) = (Vec::new(), String::new(), 0_usize, false);
     let mut letters = text.chars().peekable();
     while let Some(letter) = letters.next() {
@@ -36,7 +36,7 @@ pub(super) fn parts_of(text: &str, brackets: bool) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::option_value;
+    use crate::data::header::option_value;
 
     #[cfg(unix)]
     #[test]
