@@ -1,0 +1,344 @@
+"""Estimators of scikit-learn."""
+
+import inspect
+import json
+import sys
+import warnings
+from itertools import chain, islice
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from . import _wgrad
+from ._frames import free_name, is_frame, is_plain, names_of, rules_text, table_of
+from ._model import Model
+from ._options import TrainingWarning, distinct, parts_of, settings_of, task_of
+
+# Options that are about the columns of a table.
+OF_COLUMNS = ("columns", "ignore", "group", "split_column", "min_count", "one_hot", "missing", "gaps", "duplicates")
+
+# Parameters that are no options of the program.
+OF_PYTHON = ("random_state", "verbose")
+
+# Options of tables in files, which estimators do not read, and those that a kind of estimator decides.
+OF_FILES = (
+    "weight",
+    "delimiter",
+    "decimal",
+    "header",
+    "sheet",
+    "valid_sheet",
+    "features",
+    "host_memory",
+    "init_strict",
+    "task",
+)
+OF_ONE_KIND = ("class_weights", "positive", "target_scale")
+
+
+def _init_with(*own):
+    """Make the constructor of an estimator: each option of the program is a parameter, None for the program's default.
+
+    scikit-learn reads parameters from the signature, so it is given in full; options come from the crate's own table of them.
+    """
+    left_out = (*OF_FILES, *(name for name in OF_ONE_KIND if name not in own))
+    helps = {name: text for name, text in _wgrad.option_helps() if name not in left_out}
+    names = ["hidden", *(name for name in helps if name != "hidden")]
+    defaults = {**dict.fromkeys(names), "random_state": None, "verbose": False}
+
+    def __init__(self, hidden=None, **options):
+        unknown = [name for name in options if name not in defaults]
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no parameter {unknown[0]!r}; its parameters are {', '.join(defaults)}")
+        for name, default in defaults.items():
+            setattr(self, name, hidden if name == "hidden" else options.get(name, default))
+
+    empty = inspect.Parameter.empty
+    first = inspect.Parameter("hidden", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None)
+    rest = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
+        for name, default in defaults.items()
+        if name != "hidden"
+    ]
+    me = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY, default=empty)
+    __init__.__signature__ = inspect.Signature([me, first, *rest])
+    lines = [f"{name} :\n    {text}" for name, text in helps.items()]
+    lines.append("random_state :\n    Seed as scikit-learn has it: a number, or a RandomState; instead of ``seed``")
+    lines.append("verbose :\n    True to show the figures of each epoch on standard error")
+    __init__.__doc__ = "Parameters\n----------\n" + "\n".join(lines)
+    return __init__
+
+
+class _Estimator(BaseEstimator):
+    """What both estimators share: options, tables, events and the model.
+
+    Every option of ``wgrad train`` that is not about files is a parameter of its name, with ``_`` for ``-``; None is the program's
+    default. ``wgrad vocabulary`` and :func:`wgrad.vocabulary` list what they take.
+    """
+
+    def _options(self):
+        """Return the options that are set, with the seed that ``random_state`` gives."""
+        options = {name: value for name, value in self.get_params(deep=False).items() if name not in OF_PYTHON}
+        if self.random_state is not None:
+            if self.seed is not None:
+                raise ValueError("random_state and seed say the same; give one of them")
+            state = self.random_state
+            whole = isinstance(state, (int, np.integer)) and not isinstance(state, bool)
+            options["seed"] = int(state) if whole else int(check_random_state(state).randint(2**31))
+        return {name: value for name, value in options.items() if value is not None}
+
+    def _fit(self, X, y, sample_weight):
+        """Train on rows whose targets `_encoded` turns into what the crate takes."""
+        options = self._options()
+        if is_frame(X) and (not is_plain(X) or any(name in options for name in OF_COLUMNS)):
+            run, begun = self._table_run(X, y, sample_weight, options)
+        else:
+            run, begun = self._array_run(X, y, sample_weight, options), []
+        self._stepper = None
+        self.history_ = []
+        for line in chain(begun, run):
+            self._tell(json.loads(line))
+        self._model = Model(run.model())
+        self.loss_curve_ = [epoch["train_loss"] for epoch in self.history_]
+        self.n_iter_ = max((epoch["epoch"] for epoch in self.history_), default=0)
+        return self
+
+    def _array_run(self, X, y, sample_weight, options):
+        for name in OF_COLUMNS:
+            if name in options:
+                raise ValueError(f"{name}: it is about the columns of a table; give a data frame, or leave it out")
+        if hasattr(self, "_table_columns"):
+            del self._table_columns
+        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C", multi_output=True, y_numeric=self._numeric)
+        if sample_weight is not None:
+            sample_weight = np.ascontiguousarray(_check_sample_weight(sample_weight, X, dtype=np.float64))
+        if X.shape[0] < 2:
+            raise ValueError(f"n_samples={X.shape[0]}, but training needs at least 2 rows")
+        y, names, labels = self._encoded(y)
+        options["task"] = task_of(names, labels)
+        columns = [str(name) for name in getattr(self, "feature_names_in_", [])] or None
+        return _wgrad.Run.of_rows(
+            settings_of(options), X, y, names=names, labels=labels, columns=columns, weights=sample_weight
+        )
+
+    def _table_run(self, X, y, sample_weight, options):
+        y = np.asarray(y)
+        if y.ndim != 1:
+            raise ValueError("several targets go with arrays of numbers; give such, or one target")
+        if len(y) != X.shape[0]:
+            raise ValueError(f"{X.shape[0]} rows, but {len(y)} targets")
+        y, names, _ = self._encoded(y)
+        self.n_features_in_ = X.shape[1]
+        self.feature_names_in_ = np.asarray(names_of(X), dtype=object)
+        self._table_columns = list(self.feature_names_in_)
+        target = free_name(X, "target")
+        further = [(target, y if names is None else np.asarray(names, dtype=object)[y])]
+        if sample_weight is not None:
+            weight = free_name(X, "sample_weight")
+            further.append((weight, np.asarray(sample_weight, dtype=np.float64)))
+            options["weight"] = weight
+        options["task"] = task_of(names, False)
+        left_out = [part.strip() for name in ("ignore", "group", "split_column") for part in parts_of(options.get(name))]
+        rules = rules_text(X, options.pop("columns", None), left_out)
+        if rules:
+            options["columns"] = rules
+        # The form of the file is known.
+        options.update(delimiter="comma", header="yes")
+        with table_of(X, further) as path:
+            run = _wgrad.Run.of_table(settings_of(options), path, target)
+            # The table is read on the run's thread before the first event, and is gone with this context.
+            return run, list(islice(run, 1))
+
+    def _tell(self, event):
+        """Keep an event, and show it if that is asked for."""
+        kind = event["event"]
+        if kind == "warning":
+            warnings.warn(event["message"], TrainingWarning, stacklevel=4)
+        elif kind == "epoch":
+            self.history_.append(event)
+            if self.verbose:
+                figures = (f"{name} {value:.4g}" for name, value in event.items() if isinstance(value, float))
+                print(f"epoch {event['epoch']}: {', '.join(figures)}", file=sys.stderr)
+
+    @property
+    def model_(self):
+        """The trained network, a :class:`wgrad.Model`."""
+        if getattr(self, "_model", None) is None:
+            if getattr(self, "_stepper", None) is None:
+                raise AttributeError("model_")
+            self._model = Model(self._stepper.model())
+        return self._model
+
+    def __sklearn_is_fitted__(self):
+        return getattr(self, "_model", None) is not None or getattr(self, "_stepper", None) is not None
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        # What steps leave on a device does not travel; the weights do.
+        if state.pop("_stepper", None) is not None:
+            state["_model"] = self.model_
+        state["_stepper"] = None
+        return state
+
+    def _predicted(self, X):
+        """Return what the model predicts for rows, `[rows, columns]`."""
+        check_is_fitted(self)
+        if hasattr(self, "_table_columns"):
+            if not is_frame(X):
+                raise ValueError("the model was trained on a data frame with texts or gaps, so it predicts rows of such a frame")
+            return self.model_.predict(X)
+        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32], order="C")
+        return self.model_.predict(X)
+
+    def _partial_fit(self, X, y):
+        options = self._options()
+        for name in (*OF_COLUMNS, "members"):
+            if name in options:
+                raise ValueError(f"{name}: partial_fit trains one network on arrays; leave it out")
+        first = not self.__sklearn_is_fitted__()
+        X, y = validate_data(
+            self, X, y, dtype=[np.float64, np.float32], order="C", multi_output=True, y_numeric=self._numeric, reset=first
+        )
+        y, names, labels = self._encoded(y, known=not first or hasattr(self, "classes_"))
+        if getattr(self, "_stepper", None) is None:
+            model = None if first else self._model._inner
+            settings = settings_of({**options, "valid": 0, "task": task_of(names, labels)})
+            self._stepper = _wgrad.Stepper(settings, X, y, names=names, labels=labels, model=model)
+            self.loss_curve_ = []
+            self.n_iter_ = 0
+        self.loss_curve_.append(self._stepper.step(X, y))
+        self.n_iter_ += 1
+        self._model = None
+        return self
+
+
+class MLPClassifier(ClassifierMixin, _Estimator):
+    """A multi-layer perceptron that tells classes apart.
+
+    ``fit`` takes arrays of numbers, and data frames of pandas or polars with texts, dates and gaps. ``y`` holds a class for each row,
+    or a row of 0 and 1 for several labels. Part of the rows (``valid``, a fifth) is held out to choose the best epoch.
+    """
+
+    _numeric = False
+    __init__ = _init_with("class_weights", "positive")
+
+    def fit(self, X, y, sample_weight=None):
+        """Train on rows ``[rows, columns]`` and their classes; ``sample_weight`` says how much each row counts."""
+        if y is None:
+            raise ValueError("requires y to be passed, but the target y is None")
+        try:
+            check_classification_targets(y)
+        except TypeError:
+            distinct(y)
+            raise
+        return self._fit(X, y, sample_weight)
+
+    def partial_fit(self, X, y, classes=None):
+        """Train on these rows once, batch by batch. The first call needs all ``classes``, and its rows say how columns are scaled."""
+        if not hasattr(self, "classes_"):
+            if classes is None:
+                raise ValueError("classes: the first call of partial_fit needs all classes")
+            self.classes_ = np.unique(classes)
+        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError("classes: not those of the first call of partial_fit")
+        return self._partial_fit(X, y)
+
+    def _encoded(self, y, known=False):
+        kind = type_of_target(y)
+        if kind == "multilabel-indicator":
+            y = np.ascontiguousarray(np.asarray(y), dtype=np.float64)
+            self.classes_ = np.arange(y.shape[1])
+            self._labels = True
+            return y, [f"label{place}" for place in range(y.shape[1])], True
+        self._labels = False
+        y = np.asarray(y)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if y.ndim != 1:
+            raise ValueError(f"y has {y.ndim} dimensions, but classes are a vector, one for each row")
+        if known:
+            index = np.searchsorted(self.classes_, y)
+            index = np.clip(index, 0, len(self.classes_) - 1)
+            if not np.array_equal(self.classes_[index], y):
+                raise ValueError("y has a class that is none of those of the first call of partial_fit")
+        else:
+            self.classes_ = distinct(y)
+            index = np.searchsorted(self.classes_, y)
+        if len(self.classes_) < 2:
+            raise ValueError(f"y has only one class, {self.classes_[0]!r}; training needs at least two")
+        names = [str(value) for value in self.classes_]
+        if len({name.strip() for name in names}) < len(names) or any(not name.strip() for name in names):
+            names = [str(place) for place in range(len(names))]
+        self._names = names
+        return np.ascontiguousarray(index, dtype=np.uint32), names, False
+
+    def predict_proba(self, X):
+        """Return the probability of each class, ``[rows, classes]``, in the order of ``classes_``."""
+        values = self._predicted(X)
+        if self._labels:
+            return values
+        order = [self.model_.classes.index(name) for name in self._names]
+        return values[:, order]
+
+    def predict(self, X):
+        """Return the likeliest class of each row, or which labels each row has."""
+        values = self.predict_proba(X)
+        if self._labels:
+            return (values > 0.5).astype(int)
+        return self.classes_[values.argmax(axis=1)]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+class MLPRegressor(RegressorMixin, _Estimator):
+    """A multi-layer perceptron that predicts numbers.
+
+    ``fit`` takes arrays of numbers, and data frames of pandas or polars with texts, dates and gaps. ``y`` holds a number for each row,
+    or several with arrays. Part of the rows (``valid``, a fifth) is held out to choose the best epoch.
+    """
+
+    _numeric = True
+    __init__ = _init_with("target_scale")
+
+    def fit(self, X, y, sample_weight=None):
+        """Train on rows ``[rows, columns]`` and their numbers; ``sample_weight`` says how much each row counts."""
+        if y is None:
+            raise ValueError("requires y to be passed, but the target y is None")
+        return self._fit(X, y, sample_weight)
+
+    def partial_fit(self, X, y):
+        """Train on these rows once, batch by batch. The rows of the first call say how columns and targets are scaled."""
+        return self._partial_fit(X, y)
+
+    def _encoded(self, y, known=False):
+        y = np.ascontiguousarray(y, dtype=np.float64)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if y.ndim > 2:
+            raise ValueError(f"y has {y.ndim} dimensions, but must have one or two")
+        self._targets = 1 if y.ndim == 1 else y.shape[1]
+        self._vector = y.ndim == 1
+        return y, None, False
+
+    def predict(self, X):
+        """Return the number of each row: of a loss with several outputs the mean, or the middle quantile."""
+        values = self.predict_columns(X)
+        each = max(1, values.shape[1] // self._targets)
+        middle = each // 2 if str(self.loss or "").startswith("pinball") else 0
+        values = values[:, middle::each]
+        return values[:, 0] if self._vector else values
+
+    def predict_columns(self, X):
+        """Return all that the model predicts, such as quantiles, or mean and deviation; ``model_.columns`` names them."""
+        return self._predicted(X)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

@@ -1,0 +1,69 @@
+"""Options of the program as values of Python."""
+
+import numbers
+
+import numpy as np
+
+
+# Options that are lists of names, which may have commas in them.
+OF_NAMES = ("ignore", "missing")
+
+
+class TrainingWarning(UserWarning):
+    """A remark of a training on its rows or settings, which does not stop it."""
+
+
+def text_of(name, value):
+    """Return an option's value as it would be typed."""
+    if isinstance(value, (bool, np.bool_)):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, numbers.Integral):
+        return str(int(value))
+    if isinstance(value, numbers.Real):
+        return repr(float(value))
+    if isinstance(value, dict):
+        if name == "class_weights":
+            return ", ".join(f"{quoted(str(key))}={weight}" for key, weight in value.items())
+        return ", ".join(f"{quoted(str(key))}:{rule}" for key, rule in value.items())
+    if isinstance(value, (list, tuple, np.ndarray)):
+        if len(value) == 0:
+            return "none"
+        if name in OF_NAMES:
+            return ",".join(quoted(str(part)) for part in value)
+        return ",".join(text_of(name, part) for part in value)
+    raise ValueError(f"{name}: {value!r} is no text, number, truth value, list or dict")
+
+
+def distinct(classes):
+    """Return the different classes in their order."""
+    try:
+        return np.unique(classes)
+    except TypeError:
+        raise ValueError("y holds values that have no order, such as None beside texts; replace them, or leave their rows out") from None
+
+
+def quoted(column):
+    """Return a column's name as options have it, in quotes where it needs them."""
+    if any(mark in column for mark in ',:="\'()') or column != column.strip():
+        return '"' + column.replace('"', '\\"') + '"'
+    return column
+
+
+def settings_of(options):
+    """Return the pairs of names and texts of the options that are given, which are not None."""
+    given = ((name, value) for name, value in options.items() if value is not None)
+    return [(name, text_of(name, value)) for name, value in given]
+
+
+def parts_of(value):
+    """Return the parts of an option that is a text with commas, a list, or None."""
+    if value is None:
+        return []
+    return value.split(",") if isinstance(value, str) else [str(part) for part in value]
+
+
+def task_of(names, labels):
+    """Return the task of targets whose classes or labels have these names; numbers have none."""
+    return "regress" if names is None else "labels" if labels else "classify"
