@@ -35,7 +35,12 @@ LAYERS = [
     "branches((dense(6), relu), (identity), (fourier(3, sigma=0.1))), dense(6), log_softmax, dense",
     "embedding(code=5x3), dense(8), geglu(6), swiglu(5), glu(4), dense",
     "dense(8), softmax, dense(8), glu, fourier(2, sigma=0.3, learned=true), dense",
+    "pbld, scale(bias=false), dense(8, init=unit-variance), parametric(selu), dropout(0.1), dense(init=unit-variance)",
+    "pl(frequencies=3, columns=0 2-3), plr(outputs=2, columns=1-4), dense(6), parametric(mish), dense",
     "dense(6), custom(x + sin(x1 * x) * x2, 1, 0.5), custom(if(x < 0, 0.1 * x, log1p(x) + expm1(-x))), dense",
+    "batch_ensemble(4, dense(8), relu, dropout(0.1), residual(dense(8), tanh), batch_norm, dense)",
+    "ple(bins=6, outputs=3), batch_ensemble(3, dense(8), relu, dense)",
+    "pbld(frequencies=4), batch_ensemble(5, mini=true, dense(8, ntk=true), silu, dense)",
 ]
 # Rows to predict that are like those of training.
 NEAR = 120
@@ -324,7 +329,12 @@ def main():
             table = tables_of.get(name, "several")
             options = ["--loss", LOSSES.get(name, name), "--hidden", 12]
             options += ["--task", "labels"] if table == "labels" else []
-            cases.append((f"loss {name}", [folder / f"{table}.csv", "--target", targets[table]], options))
+            given = [folder / f"{table}.csv", "--target", targets[table]]
+            cases.append((f"loss {name}", given, options))
+            if name != "gaussian-nll":
+                shared = ["--layers", "batch_ensemble(4, dense(12), tanh, dense)"]
+                at = options.index("--hidden")
+                cases.append((f"loss {name} of members", given, options[:at] + shared + options[at + 2:]))
         for case in cases:
             check(program, folder, rows, *case)
         check_double(program, folder)

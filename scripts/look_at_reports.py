@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes runs of six kinds, and looks at their reports with Chromium.
+"""Makes runs of nine kinds, and looks at their reports with Chromium.
 
     scripts/look_at_reports.py [--wgrad target/release/wgrad] [--out FOLDER] [--chromium NAME] [--no-shots]
 
@@ -117,6 +117,10 @@ def tables(folder):
         a, b = rng.gauss(0, 1), rng.gauss(0, 1)
         rows.append([f"{a:.4f}", f"{b:.4f}", int(a > 0), int(a + b > .5), int(b > 1)])
     write(folder / "labels.csv", ["a", "b", "warm", "wet", "windy"], rows)
+    (folder / "sweep.toml").write_text(
+        'epochs = 8\nlr = { log = [1e-4, 1e-1] }\nweight-decay = { log = [1e-4, 1.0] }\nbatch-size = { integer = [16, 256] }\n'
+        'hidden = [[64], [128, 64], [32, 16, 8]]\noptimizer = ["adamw", "sgd(momentum=0.9)"]\n'
+    )
     quantiles = "pinball(0.1, 0.25, 0.5, 0.75, 0.9)"
     return {
         "digits": [str(ROOT / "examples/datasets/digits.csv"), "--target", "digit"],
@@ -125,6 +129,8 @@ def tables(folder):
         "patients": [str(folder / "patients.csv"), "--target", "state", "--epochs", "30", "--metrics", "f1,roc_auc"],
         "several": [str(folder / "several.csv"), "--target", "product,difference in millionths of something,small", "--epochs", "20"],
         "species": [str(folder / "species.csv"), "--target", "species", "--epochs", "12"],
+        "folds": [str(folder / "patients.csv"), "--target", "state", "--folds", "5", "--epochs", "20", "--metrics", "f1"],
+        "sweep": [str(folder / "houses.csv"), "--target", "price", "--config", str(folder / "sweep.toml"), "--trials", "15", "--stop-metric", "mae"],
         "labels": [str(folder / "labels.csv"), "--target", "warm,wet,windy", "--task", "labels", "--epochs", "12"],
     }
 
@@ -155,7 +161,7 @@ def look(chromium, report, folder, name, shots):
             continue
         told = json.loads(html.unescape(found.group(1)))
         wrong += [f"{width}: {it}" for it in told["wrong"]]
-        if told["figures"] < 4 or told["texts"] < 20:
+        if told["figures"] < (1 if name == "sweep" else 4) or told["texts"] < 20:
             wrong.append(f"{width}: {told['figures']} pictures with {told['texts']} texts")
         print(f"  {width:>5} px: {told['figures']} pictures, {told['texts']} texts, {told['height']} px high", flush=True)
         if not shots:
@@ -188,7 +194,8 @@ def main():
     failed = False
     for name, arguments in runs.items():
         run = folder / name
-        command = [args.wgrad, "train", *arguments, "--out", str(run), "--force", "--device", "cpu", "--seed", "1", "--quiet"]
+        verb = "sweep" if name == "sweep" else "train"
+        command = [args.wgrad, verb, *arguments, "--out", str(run), "--force", "--device", "cpu", "--seed", "1", "--quiet"]
         subprocess.run(command, check=True)
         report = run / "report.html"
         print(f"{name}: {report.stat().st_size} bytes", flush=True)

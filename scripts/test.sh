@@ -10,7 +10,7 @@ has_adapter() {
 }
 
 # Builds the program too.
-cargo test --locked --no-run
+cargo test --locked --no-run "$@"
 if ! has_adapter; then
     echo "no adapter found: installing a software adapter (mesa-vulkan-drivers)" >&2
     sudo=""
