@@ -7,7 +7,8 @@ fn wanted(row: u32, n: u32, setting: f32, j: u32) -> f32 {
     if KIND == SHARES {
         return load_goal(row * n + j);
     }
-    return (select(0.0, 1.0 - setting, j == load_label(row)) + setting / f32(n)) * load_constant(j);
+    let smoothing = setting * step.smoothing;
+    return (select(0.0, 1.0 - smoothing, j == load_label(row)) + smoothing / f32(n)) * load_constant(j);
 }
 
 // exp of a number that is not above 0

@@ -17,6 +17,7 @@ struct Step {
     s5: f32,
     s6: f32,
     s7: f32,
-    @size(16)
     batch_row: u32,    // place of the first row in the whole batch, of which ranks have a share each
+    @size(12)
+    smoothing: f32,    // what the label smoothing is multiplied by
 }

@@ -116,6 +116,12 @@ const WITHOUT_EFFECT: &[(&str, &str, &str, &str)] = &[
         "changes nothing",
     ),
     ("train", "dropout-schedule", "n.csv --target y --dropout-schedule cosine", "changes nothing"),
+    (
+        "train",
+        "smoothing-schedule",
+        "n.csv --target y --smoothing-schedule cosine",
+        "changes nothing",
+    ),
     ("train", "schedule-epochs", "n.csv --target y --schedule-epochs 9", "changes nothing"),
     (
         "train",

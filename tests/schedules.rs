@@ -7,7 +7,7 @@ use wgrad::data::{Dataset, FeatureScaling, Split, Targets};
 use wgrad::device::DeviceKind;
 use wgrad::graph::{Loss, Optimizer};
 use wgrad::model::Sequential;
-use wgrad::train::{Event, ScheduleKind, TrainOptions, Trainer};
+use wgrad::train::{EpochStats, Event, ScheduleKind, TrainOptions, Trainer};
 
 fn stored() -> (f64, usize, Vec<Value>) {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracle/schedules.json");
@@ -104,13 +104,14 @@ fn warm_up_is_linear_in_front_of_any() {
 }
 
 #[test]
-fn weight_decay_and_dropout_have_schedules_of_their_own() {
+fn weight_decay_dropout_and_smoothing_have_schedules_of_their_own() {
     let options = TrainOptions {
         lr: 0.1,
         warmup: 1.0,
         epochs: 4,
         decay_schedule: "flat-cosine".parse().unwrap(),
         dropout_schedule: "step(1, 0.5)".parse().unwrap(),
+        smoothing_schedule: "polynomial".parse().unwrap(),
         ..TrainOptions::default()
     };
     let schedules = options.schedules(5);
@@ -121,10 +122,50 @@ fn weight_decay_and_dropout_have_schedules_of_their_own() {
         assert_rate("lr", factors.lr, 0.1 * ((step + 1) as f64 / 6.0).min(1.0), 0.1);
         assert_rate("weight decay", factors.weight_decay, flat_cos, 1.0);
         assert_rate("dropout", factors.dropout, 0.5_f64.powf((step / 5) as f64), 1.0);
+        assert_rate("smoothing", factors.smoothing, 1.0 - t, 1.0);
     }
     assert!(!schedules.watching());
     let plateau = TrainOptions { decay_schedule: "plateau".parse().unwrap(), ..options };
     assert!(plateau.schedules(5).watching());
+}
+
+#[test]
+fn the_loss_of_a_step_has_the_scheduled_smoothing() {
+    let x = [0.5, -1.0, 2.0, 1.5, -0.25, 0.75];
+    let train = || Dataset::from_arrays(&x, 1, Targets::Classes(vec![0, 1, 2, 0, 1, 2])).unwrap();
+    // Losses of the epochs of a network that does not move.
+    let losses = |loss: &str, schedule: &str| -> Vec<f64> {
+        let options = TrainOptions {
+            loss: loss.parse().unwrap(),
+            optimizer: Optimizer::sgd(),
+            lr: 1e-30,
+            smoothing_schedule: schedule.parse().unwrap(),
+            epochs: 3,
+            batch_size: 6,
+            ..TrainOptions::default()
+        };
+        let split = Split { train: train(), valid: Some(train()) };
+        let model = Sequential::new().dense(3);
+        let mut trainer = Trainer::new(&model, &split, &options, &DeviceKind::Cpu).unwrap();
+        let epochs = trainer.fit().map(Result::unwrap);
+        let epochs = epochs.filter_map(|event| match event {
+            Event::Epoch(stats) => Some(stats),
+            _ => None,
+        });
+        let of_valid = |stats: &EpochStats| stats.valid.as_ref().unwrap().loss;
+        let found: Vec<_> = epochs.map(|stats| (stats.train_loss, of_valid(&stats))).collect();
+        // The validation rows are the training rows: their loss has the loss's own smoothing.
+        assert!((found[0].1 - found[2].1).abs() < 1e-12, "{loss}: {found:?}");
+        assert!((found[0].0 - found[0].1).abs() < 1e-6, "{loss}: {found:?}");
+        found.into_iter().map(|(train, _)| train).collect()
+    };
+    let falling = losses("cross-entropy(label-smoothing=0.4)", "step(every=1, gamma=0.5)");
+    assert!((falling[0] - falling[2]).abs() > 1e-3, "{falling:?}");
+    for (epoch, smoothing) in ["0.4", "0.2", "0.1"].into_iter().enumerate() {
+        let loss = format!("cross-entropy(label-smoothing={smoothing})");
+        let want = losses(&loss, "constant")[epoch];
+        assert!((falling[epoch] - want).abs() < 1e-6, "{epoch}: {} {want}", falling[epoch]);
+    }
 }
 
 /// y = 2 a − 3 b + 1 at the corners of a rectangle, a = ±1 and b = ±`narrow`: a bowl that is 1/narrow² times as steep along

@@ -914,6 +914,7 @@ mod tests {
             ("warmup", options.warmup.to_string()),
             ("decay-schedule", options.decay_schedule.to_string()),
             ("dropout-schedule", options.dropout_schedule.to_string()),
+            ("smoothing-schedule", options.smoothing_schedule.to_string()),
             ("stop-metric", options.stop_metric.to_string()),
             ("stop-delta", options.stop_delta.to_string()),
             ("optimizer", options.optimizer.name().to_string()),

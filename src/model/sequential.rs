@@ -227,6 +227,35 @@ impl Sequential {
         }
     }
 
+    /// Returns the largest dropout rate of all layers, also of those inside of others; 0 if there is none.
+    pub(crate) fn largest_dropout(&self) -> f64 {
+        let rates = self.layers.iter().map(|layer| match layer {
+            Layer::Dropout { rate } => *rate,
+            Layer::Residual(inner) => inner.largest_dropout(),
+            Layer::BatchEnsemble(it) => it.layers.largest_dropout(),
+            Layer::Branches(all) => all.iter().map(Self::largest_dropout).fold(0.0, f64::max),
+            _ => 0.0,
+        });
+        rates.fold(0.0, f64::max)
+    }
+
+    /// Returns the same layers with other dropout rates.
+    pub(crate) fn with_dropout(&self, other: &dyn Fn(f64) -> f64) -> Self {
+        let layers = self.layers.iter().map(|layer| match layer {
+            Layer::Dropout { rate } => Layer::Dropout { rate: other(*rate) },
+            Layer::Residual(inner) => Layer::Residual(inner.with_dropout(other)),
+            Layer::BatchEnsemble(it) => {
+                let layers = it.layers.with_dropout(other);
+                Layer::BatchEnsemble(BatchEnsemble { layers, ..it.clone() })
+            }
+            Layer::Branches(all) => {
+                Layer::Branches(all.iter().map(|inner| inner.with_dropout(other)).collect())
+            }
+            other => other.clone(),
+        });
+        Self { layers: layers.collect() }
+    }
+
     /// The input's columns that hold numbers of tables' rows, with those tables.
     pub fn tables(&self) -> &[EmbeddingTable] {
         match self.layers.first() {

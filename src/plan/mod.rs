@@ -207,6 +207,8 @@ pub struct StepParams {
     pub apply: bool,
     /// Factor of dropout rates.
     pub dropout: f64,
+    /// Factor of the label smoothing.
+    pub smoothing: f64,
     /// Divisor of the sum of the rows' losses; `None` for the number of valid rows.
     pub divisor: Option<f64>,
     /// Numbers of the update, which its formulas find by their places: the learning rate, the weight decay, then those of
@@ -238,6 +240,7 @@ impl Default for StepParams {
             seed: 0,
             apply: true,
             dropout: 1.0,
+            smoothing: 1.0,
             divisor: None,
             scalars: [0.0; SCALARS],
         }

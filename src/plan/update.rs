@@ -345,17 +345,17 @@ impl PlanBuilder {
         let turn = Formula::new(&(a * x(0) + x(1)), flat(columns), columns);
         let turn = Kernel::Map { formula: self.formula(turn)?, operands: 2 };
         let product = Kernel::MatmulNn { act_grad: identity, dropout: None };
+        let transposed =
+            Kernel::MatmulNt { bias: false, act: identity, save: false, dropout: None };
         // Each turn has temporaries of its own; `memory.rs` lets them share buffers.
         for index in 0..turns {
             let gram = self.temporary("gram", square.clone(), Element::F32);
-            let kernel = if rows <= columns {
-                Kernel::MatmulNt { bias: false, act: identity, save: false, dropout: None }
-            } else {
-                Kernel::MatmulTn { bias_grad: false }
-            };
+            let kernel =
+                if rows <= columns { transposed } else { Kernel::MatmulTn { bias_grad: false } };
             steps.push(self.step(kernel, vec![present, present], vec![gram])?);
             let gram_square = self.temporary("gram_square", square.clone(), Element::F32);
-            steps.push(self.step(product, vec![gram, gram], vec![gram_square])?);
+            // The Gram matrix is its own transpose; of this product the CPU computes one half.
+            steps.push(self.step(transposed, vec![gram, gram], vec![gram_square])?);
             let mixed = self.temporary("gram_mix", square.clone(), Element::F32);
             steps.push(self.step(mix, vec![gram, gram_square], vec![mixed])?);
             let more = self.temporary("turned", vec![rows, columns], Element::F32);

@@ -253,6 +253,14 @@ fn without_effect(model: &Sequential, options: &TrainOptions, found: &mut Vec<St
             "‘schedule_epochs’ changes nothing, since no schedule is other than constant; give ‘schedule’, or leave it out".to_string(),
         );
     }
+    let smooths = |loss: &Loss| matches!(*loss, Loss::Classes(ClassLoss::CrossEntropy { label_smoothing }) if label_smoothing > 0.0);
+    if options.smoothing_schedule != ScheduleKind::Constant && !smooths(&options.loss) {
+        found.push(format!(
+            "‘smoothing_schedule’ {} changes nothing, since the loss has no label smoothing; give ‘loss’ such as \
+             cross-entropy(label-smoothing=0.1), or leave it out",
+            options.smoothing_schedule.name()
+        ));
+    }
     let drops = has(model, &|layer| matches!(layer, Layer::Dropout { .. }));
     if options.dropout_schedule != ScheduleKind::Constant && !drops {
         found.push(format!(
@@ -428,6 +436,10 @@ mod tests {
             (
                 TrainOptions { dropout_schedule: ScheduleKind::COSINE, ..base() },
                 "no layer is a dropout",
+            ),
+            (
+                TrainOptions { smoothing_schedule: ScheduleKind::COSINE, ..base() },
+                "the loss has no label smoothing",
             ),
             (under("cross-entropy(label-smoothing=1)"), "a label smoothing of 1"),
         ];

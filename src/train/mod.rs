@@ -31,6 +31,7 @@ mod schedule;
 #[cfg(feature = "cli")]
 mod selection;
 mod start_values;
+mod step_factors;
 mod target_scaling;
 mod workload;
 

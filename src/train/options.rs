@@ -127,6 +127,9 @@ pub struct TrainOptions {
     pub decay_schedule: ScheduleKind,
     /// How the dropout rates go over the run, from the layers' own; without the warm-up.
     pub dropout_schedule: ScheduleKind,
+    /// How the label smoothing of cross-entropy goes over the run, from the loss's own; without the warm-up. Figures of the
+    /// validation rows have the loss's own smoothing at all times, so that epochs compare.
+    pub smoothing_schedule: ScheduleKind,
     /// Passes over the training rows.
     pub epochs: u32,
     /// Epochs without an improvement after which the run stops early; `None` to run all.
@@ -194,6 +197,7 @@ impl Default for TrainOptions {
             warmup: 0.0,
             decay_schedule: ScheduleKind::Constant,
             dropout_schedule: ScheduleKind::Constant,
+            smoothing_schedule: ScheduleKind::Constant,
             epochs: 30,
             stop_patience: None,
             stop_metric: Metric::Loss,
@@ -302,6 +306,7 @@ impl TrainOptions {
         self.schedule.check("schedule")?;
         self.decay_schedule.check("decay_schedule")?;
         self.dropout_schedule.check("dropout_schedule")?;
+        self.smoothing_schedule.check("smoothing_schedule")?;
         // This schedule has a warm-up of its own.
         if self.warmup > 0.0 && self.schedule == ScheduleKind::CosLog4 {
             let problem = "cos-log-4 rises from 0 by itself; leave out the warm-up";
@@ -460,11 +465,12 @@ impl TrainOptions {
     }
 
     /// Schedules and the options that name them.
-    pub(super) fn kinds(&self) -> [(&'static str, &ScheduleKind); 3] {
+    pub(super) fn kinds(&self) -> [(&'static str, &ScheduleKind); 4] {
         [
             ("schedule", &self.schedule),
             ("decay_schedule", &self.decay_schedule),
             ("dropout_schedule", &self.dropout_schedule),
+            ("smoothing_schedule", &self.smoothing_schedule),
         ]
     }
 
@@ -504,6 +510,7 @@ impl TrainOptions {
             lr: self.schedule(steps_per_epoch),
             decay: share(&self.decay_schedule),
             dropout: share(&self.dropout_schedule),
+            smoothing: share(&self.smoothing_schedule),
         }
     }
 }

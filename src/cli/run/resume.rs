@@ -161,6 +161,7 @@ fn other_rates(
         ("schedule", "the learning rate", then.lr, next.lr),
         ("decay_schedule", "the share of weight decay", then.weight_decay, next.weight_decay),
         ("dropout_schedule", "the share of dropout", then.dropout, next.dropout),
+        ("smoothing_schedule", "the share of label smoothing", then.smoothing, next.smoothing),
     ];
     let rates: Vec<String> = pairs
         .into_iter()

@@ -554,6 +554,14 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
         ..USUAL
     },
     OptionRow {
+        key: "smoothing-schedule",
+        help: "How the label smoothing of cross-entropy goes over the run, as --schedule, without the warm-up; figures of the \
+               validation rows have the loss's own smoothing [default: constant]",
+        read: |run, it| put(&mut run.options.smoothing_schedule, schedule(it)),
+        show: |run| some(run.options.smoothing_schedule.to_string()),
+        ..USUAL
+    },
+    OptionRow {
         key: "schedule-epochs",
         value: "COUNT",
         help: "Epochs over which schedules that depend on the run's length go; after them they stay where they are, so that a run \

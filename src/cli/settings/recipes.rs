@@ -23,7 +23,7 @@ const KINDS: [&str; 3] = ["classes", "numbers", "labels"];
 const OF_VALIDATION: [&str; 3] = ["stop-metric", "stop-patience", "keep-later"];
 
 /// Settings with which a person decides how a network is made or how it moves: then the recipe is theirs.
-const DECISIONS: [&str; 33] = [
+const DECISIONS: [&str; 34] = [
     "hidden",
     "layers",
     "norm",
@@ -50,6 +50,7 @@ const DECISIONS: [&str; 33] = [
     "warmup",
     "decay-schedule",
     "dropout-schedule",
+    "smoothing-schedule",
     "schedule-epochs",
     "epochs",
     "batch-size",

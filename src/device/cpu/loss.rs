@@ -113,6 +113,12 @@ pub(super) fn rows_of_classes<T: Real>(
 ) {
     let n = d_logits.len() / row_loss.len();
     let of_member = n / extra.members;
+    let of = match of {
+        ClassLoss::CrossEntropy { label_smoothing } => {
+            ClassLoss::CrossEntropy { label_smoothing: label_smoothing * step.smoothing }
+        }
+        other => other,
+    };
     // Rows beyond the valid ones keep a gradient of 0.
     d_logits.fill(T::zero());
     for (at, loss) in row_loss.iter_mut().enumerate() {

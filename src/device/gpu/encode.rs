@@ -135,7 +135,8 @@ pub(super) struct MemberRow {
     divisor: f32,
     scalars: [f32; SCALARS],
     batch_row: u32,
-    padding: [u32; 3],
+    smoothing: f32,
+    padding: [u32; 2],
 }
 
 /// Returns the step parameters as shaders read them, in a table of one network.
@@ -157,6 +158,7 @@ pub(super) fn member_row(step: &StepParams) -> MemberRow {
         divisor: step.divided_by() as f32,
         scalars: step.scalars.map(|scalar| scalar as f32),
         batch_row: step.batch_row,
-        padding: [0; 3],
+        smoothing: step.smoothing as f32,
+        padding: [0; 2],
     }
 }

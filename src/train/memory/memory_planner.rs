@@ -6,13 +6,14 @@
 use crate::data::{Batches, Dataset, Split};
 use crate::device::Device;
 use crate::error::{DEVICE_MEMORY, Error, HOST_MEMORY, Result};
-use crate::graph::{inference_under, training};
+use crate::graph::{Objective, inference_under, training};
 use crate::model::{Layer, Sequential};
 use crate::plan::{Memory, Plan, Precision, Role, Sizes, TrainPlan};
 use crate::ranks::{Ranks, Share};
 use crate::train::embedding_indices::check_dataset;
 use crate::train::param_io::lasting;
 use crate::train::predict::eval_sizes;
+use crate::train::step_factors::{planned_loss, planned_model};
 use crate::train::{Criterion, KeepWeights, OnNonFinite, TrainOptions};
 
 /// Blocks on the device: steps use one while the next is written.
@@ -281,8 +282,10 @@ impl MemoryPlanner<'_> {
         let columns = data.train.columns();
         let batch = self.share().most(self.batch());
         let sizes = Sizes { batch, train_rows, eval_batch, eval_rows };
-        let step =
-            training(model, columns, options.objective(&data.train), options.optimizer.clone())?;
+        let objective = options.objective(&data.train);
+        let objective = Objective { loss: planned_loss(objective.loss), ..objective };
+        let planned = planned_model(model);
+        let step = training(&planned, columns, objective, options.optimizer.clone())?;
         let step = step.with_moves(options.moves())?;
         Plan::training_in(
             options.precision,

@@ -267,7 +267,7 @@ impl Trainer {
         let last = group.end == steps;
         let batch = HandBatch { place, rows, divisor, share, apply: step + 1 == group.end, last };
         let stats = self.do_step(hand, batch)?;
-        hand.underway = Some(Underway { epoch: hand.epoch, dropout: 1.0 });
+        hand.underway = Some(Underway { epoch: hand.epoch, dropout: self.factors.dropout });
         // The next step begins the next epoch.
         if hand.step == steps {
             (hand.epoch, hand.step) = (hand.epoch + 1, 0);
@@ -322,6 +322,8 @@ impl Trainer {
             seed: self.options.seed.folded(),
             apply: batch.apply,
             divisor: batch.divisor,
+            dropout: self.factors.dropout,
+            smoothing: self.factors.smoothing,
             ..StepParams::default()
         };
         if row.apply {

@@ -96,6 +96,9 @@ pub(crate) struct RunPosition {
     /// Reductions of the learning rate, the weight decay and dropout.
     #[serde(rename = "falls")]
     pub(crate) falls: [PlateauReduction; 3],
+    /// Reduction of the label smoothing, which earlier checkpoints do not have.
+    #[serde(rename = "smoothing_fall", default = "PlateauReduction::new")]
+    pub(crate) smoothing_fall: PlateauReduction,
     #[serde(rename = "marks")]
     pub(crate) marks: EarlyStoppingState,
     /// Optimizer numbers at the beginning of the window of steps that holds the next step.

@@ -310,6 +310,7 @@ impl<'a> Fit<'a> {
         let first = self.feed.as_ref().map(|feed| feed.first(self.epoch.index, step));
         let group = self.trainer.accumulation_group(step);
         let factors = self.schedules.factors(self.update_index(global));
+        let of_network = self.trainer.factors;
         let mut row = StepParams {
             first: narrow(first.unwrap_or(in_order)),
             rows: narrow(self.rows_of(step)),
@@ -318,7 +319,8 @@ impl<'a> Fit<'a> {
             seed: self.trainer.options.seed.folded(),
             apply: step + 1 == group.end,
             divisor: self.divisor(step),
-            dropout: factors.dropout,
+            dropout: factors.dropout * of_network.dropout,
+            smoothing: factors.smoothing * of_network.smoothing,
             ..StepParams::default()
         };
         // The optimizer's numbers advance with updates only, not with each accumulated step.

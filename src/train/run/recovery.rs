@@ -53,6 +53,7 @@ impl Fit<'_> {
     pub(in crate::train) fn place(&self) -> RunPosition {
         // The optimizer numbers of a window are computed when the window begins.
         let begun = !self.epoch.step.is_multiple_of(WINDOW);
+        let [lr, decay, dropout, smoothing_fall] = self.schedules.falls();
         let pace = if begun { &self.window_pace } else { &self.pace };
         RunPosition {
             epoch: self.epoch.index,
@@ -61,7 +62,8 @@ impl Fit<'_> {
             loss_weight: self.epoch.losses.weight,
             open: self.epoch.losses.open,
             lost: self.epoch.losses.lost,
-            falls: self.schedules.falls(),
+            falls: [lr, decay, dropout],
+            smoothing_fall,
             marks: self.watch.marks(),
             past: pace.past(),
             skipped: self.skipped,
@@ -126,7 +128,8 @@ impl Fit<'_> {
         let place = &checkpoint.about.place;
         let (options, steps) = (&self.trainer.options, self.trainer.info.steps_per_epoch);
         self.schedules = options.schedules(steps);
-        self.schedules.restore_state(place.falls, self.slowed);
+        let [lr, decay, dropout] = place.falls;
+        self.schedules.restore_state([lr, decay, dropout, place.smoothing_fall], self.slowed);
         self.pace =
             OptimizerSchedule::after(place.past, options.optimizer.clone(), options.average);
         self.watch = EarlyStopping::new(options);

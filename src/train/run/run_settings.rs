@@ -76,6 +76,7 @@ impl RunSettings {
             warmup,
             decay_schedule,
             dropout_schedule,
+            smoothing_schedule,
             epochs: _,
             stop_patience: _,
             stop_metric,
@@ -136,7 +137,12 @@ impl RunSettings {
             ("clamp", switch(*clamp)),
             ("drop_last", switch(*drop_last)),
         ];
-        let further = [of_columns, of_target].into_iter().chain(switches);
+        let smoothing = match smoothing_schedule {
+            ScheduleKind::Constant => NONE.to_string(),
+            kind => kind.to_string(),
+        };
+        let further = [of_columns, of_target, ("smoothing_schedule", smoothing)];
+        let further = further.into_iter().chain(switches);
         let further = further.filter(|(_, text)| text != NONE);
         let values = values.into_iter().chain(further);
         Self(values.map(|(name, text)| (name.to_string(), text)).collect())

@@ -29,6 +29,7 @@ use crate::train::mistakes::mistakes;
 use crate::train::param_io::{params_of, read_params, write_params};
 use crate::train::predict::{run_all, run_eval};
 use crate::train::start_values::start_from_rows;
+use crate::train::step_factors::StepFactors;
 use crate::train::target_scaling::{TargetScaling, target_scaling};
 use crate::train::{
     Criterion, EpochStats, Event, Fit, KeepWeights, Metrics, RunInfo, StepStats, Summary,
@@ -58,6 +59,7 @@ pub struct Trainer {
     pub(in crate::train) info: RunInfo,
     pub(in crate::train) warnings: Vec<Warning>,
     pub(in crate::train) model: Sequential,
+    pub(in crate::train) factors: StepFactors,
     pub(in crate::train) preparation: Preprocessing,
     pub(in crate::train) criterion: Criterion,
     /// The weight of each training row's class, if the classes differ in weight: a batch's mean is over these weights.
@@ -308,6 +310,7 @@ impl Trainer {
             batches,
             kept: (params, None),
             warnings: Vec::new(),
+            factors: StepFactors::of(model, &options.loss),
             model: model.clone(),
             info,
             device,

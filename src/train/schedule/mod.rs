@@ -1,4 +1,4 @@
-//! The values of each step: the learning rate, and the fractions of weight decay and dropout.
+//! The values of each step: the learning rate, and the fractions of weight decay, dropout and label smoothing.
 //!
 //! In: a kind, a peak, the lengths of run, epoch and warm-up. Out: a value for each step, computed ahead.
 //! Absent on purpose: devices; all of it is arithmetic in f64 on the host.
@@ -160,6 +160,8 @@ pub struct Schedules {
     pub decay: Schedule,
     /// Fraction of the dropout rates.
     pub dropout: Schedule,
+    /// Fraction of the label smoothing.
+    pub smoothing: Schedule,
 }
 
 /// Scheduled values of a step.
@@ -171,6 +173,8 @@ pub struct ScheduledFactors {
     pub weight_decay: f64,
     /// Factor of the layers' dropout rates, 0 to 1.
     pub dropout: f64,
+    /// Factor of the loss's label smoothing, 0 to 1.
+    pub smoothing: f64,
 }
 
 impl Schedules {
@@ -180,32 +184,35 @@ impl Schedules {
             lr: self.lr.lr(step),
             weight_decay: self.decay.factor(step),
             dropout: self.dropout.factor(step),
+            smoothing: self.smoothing.factor(step),
         }
     }
 
-    /// Returns the reductions of all three plateaus.
-    pub(super) fn falls(&self) -> [PlateauReduction; 3] {
-        [self.lr.fall, self.decay.fall, self.dropout.fall]
+    /// Returns the reductions of all plateaus.
+    pub(super) fn falls(&self) -> [PlateauReduction; 4] {
+        [self.lr.fall, self.decay.fall, self.dropout.fall, self.smoothing.fall]
     }
 
     /// Restores the reductions, with a peak of the learning rate that is `slowed` times the schedule's own.
     pub(super) fn restore_state(
         &mut self,
-        [lr, decay, dropout]: [PlateauReduction; 3],
+        [lr, decay, dropout, smoothing]: [PlateauReduction; 4],
         slowed: f64,
     ) {
-        (self.lr.fall, self.decay.fall, self.dropout.fall) = (lr, decay, dropout);
+        (self.lr.fall, self.decay.fall) = (lr, decay);
+        (self.dropout.fall, self.smoothing.fall) = (dropout, smoothing);
         self.lr.peak *= slowed;
     }
 
     /// True if the next epoch's values depend on how this one ended.
     pub fn watching(&self) -> bool {
-        [&self.lr, &self.decay, &self.dropout].iter().any(|schedule| schedule.watches().is_some())
+        let all = [&self.lr, &self.decay, &self.dropout, &self.smoothing];
+        all.iter().any(|schedule| schedule.watches().is_some())
     }
 
     /// Records an epoch that ended, by the value of each watched metric.
     pub fn observe(&mut self, value_of: impl Fn(Metric) -> Option<f64>) {
-        for schedule in [&mut self.lr, &mut self.decay, &mut self.dropout] {
+        for schedule in [&mut self.lr, &mut self.decay, &mut self.dropout, &mut self.smoothing] {
             if let Some(metric) = schedule.watches() {
                 schedule.observe(value_of(metric));
             }

@@ -58,7 +58,7 @@ pub(crate) struct PlateauReduction {
 }
 
 impl PlateauReduction {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { share: 1.0, best: None, bad: 0, cooling: 0 }
     }
 

@@ -5,12 +5,12 @@
 //!
 //! Each element of a result is summed in one fixed order, whatever the tile, the part and the thread.
 
-use ndarray::Axis;
+use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 
 use super::instructions::SimdLevel;
 use super::microkernel::{BLOCKS, ROWS, Tiles};
 use super::pool::{Pool, both};
-use super::task::GemmTask;
+use super::task::{Epilogue, GemmTask};
 
 /// Floats of the right operand that a part packs: half a mebibyte, which stays in a core's own cache.
 const PACKED: usize = 1 << 17;
@@ -45,6 +45,47 @@ pub(super) fn multiply(instructions: SimdLevel, pool: &Pool, part: GemmTask<'_>)
     part.divide(instructions, pool, least);
 }
 
+/// Columns of a symmetric result from which on only one of its two halves is computed.
+const SYMMETRIC: usize = 192;
+/// Rows and columns that are mirrored at once: their lines stay in a core's cache.
+const MIRRORED: usize = 16;
+
+/// Computes a product that is known to be symmetric, such as a matrix by its own transpose: the blocks below the diagonal are copied
+/// to above it. Element (i, j) sums the same products in the same order as (j, i), so the bits are those of [`multiply`].
+pub(super) fn multiply_symmetric(instructions: SimdLevel, pool: &Pool, part: GemmTask<'_>) {
+    let size = part.out.dim().0;
+    debug_assert_eq!(part.out.dim(), (size, size), "a symmetric matrix is square");
+    if size < SYMMETRIC {
+        return multiply(instructions, pool, part);
+    }
+    // Cut at a whole tile in both directions, so that no tile is a partial one for the cut.
+    let tile = instructions.lanes() * ROWS / 2;
+    let half = (size / 2).next_multiple_of(tile);
+    let (upper, lower) = part.split(Axis(0), half);
+    let (first, mut mirrored) = upper.split(Axis(1), half);
+    let (below, last) = lower.split(Axis(1), half);
+    multiply_symmetric(instructions, pool, first);
+    multiply_symmetric(instructions, pool, last);
+    let GemmTask { left, right, k, at, mut out, .. } = below;
+    let below = GemmTask { left, right, k, at, out: out.view_mut(), finish: Epilogue::Store };
+    multiply(instructions, pool, below);
+    mirror(&out.view(), &mut mirrored.out);
+}
+
+/// Writes the transposed matrix.
+fn mirror(from: &ArrayView2<'_, f32>, to: &mut ArrayViewMut2<'_, f32>) {
+    let (rows, columns) = from.dim();
+    for row in (0..rows).step_by(MIRRORED) {
+        for column in (0..columns).step_by(MIRRORED) {
+            for i in row..rows.min(row + MIRRORED) {
+                for j in column..columns.min(column + MIRRORED) {
+                    to[[j, i]] = from[[i, j]];
+                }
+            }
+        }
+    }
+}
+
 impl<'a> GemmTask<'a> {
     /// Halves the part until its right operand fits the scratch and its work is at most about `least`.
     fn divide(self, instructions: SimdLevel, pool: &Pool, least: usize) {
@@ -73,5 +114,41 @@ impl<'a> GemmTask<'a> {
         };
         let half = |part: GemmTask<'a>| move || part.divide(instructions, pool, least);
         both(least != usize::MAX, half(one), half(other));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::task::MatmulOperand;
+    use super::*;
+
+    #[test]
+    fn half_of_a_symmetric_product_gives_the_bits_of_all_of_it() {
+        let mut pool = Pool::new();
+        for (size, k) in [(7, 5), (191, 3), (192, 40), (301, 300), (500, 17)] {
+            let values: Vec<f32> =
+                (0..size * k).map(|it| ((it * 7919 % 1013) as f32 - 506.0) / 100.0).collect();
+            let rows = MatmulOperand::Rows { values: &values, stride: k };
+            let columns = MatmulOperand::Columns { values: &values, stride: k };
+            // The matrix by its transpose, and the transpose of a matrix of as many numbers by that matrix.
+            let by_columns = MatmulOperand::Columns { values: &values, stride: size };
+            let by_rows = MatmulOperand::Rows { values: &values, stride: size };
+            for (left, right) in [(rows, columns), (by_columns, by_rows)] {
+                let level = SimdLevel::widest().for_columns(size);
+                let mut results = [vec![0.0_f32; size * size], vec![f32::NAN; size * size]];
+                for (index, out) in results.iter_mut().enumerate() {
+                    let out = ArrayViewMut2::from_shape((size, size), out).unwrap();
+                    let finish = Epilogue::Store;
+                    let part = GemmTask { left, right, k, at: (0, 0), out, finish };
+                    pool.reserve(scratch(size, k, level.lanes()));
+                    if index == 0 {
+                        multiply(level, &pool, part);
+                    } else {
+                        multiply_symmetric(level, &pool, part);
+                    }
+                }
+                assert_eq!(results[0], results[1], "{size} x {k}");
+            }
+        }
     }
 }

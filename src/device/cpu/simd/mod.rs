@@ -154,6 +154,19 @@ impl SimdKernels {
     fn multiply(&self, part: GemmTask<'_>) {
         gemm::multiply(self.instructions.for_columns(part.out.dim().1), &self.pool, part);
     }
+
+    /// Computes a product of a matrix with its own transpose.
+    fn multiply_symmetric(
+        &self,
+        (left, right): (MatmulOperand<'_>, MatmulOperand<'_>),
+        out: &mut [f32],
+        k: usize,
+    ) {
+        let size = out.len().isqrt();
+        let out = view_mut(out, size, size);
+        let part = GemmTask { left, right, k, at: (0, 0), out, finish: Epilogue::Store };
+        gemm::multiply_symmetric(self.instructions.for_columns(size), &self.pool, part);
+    }
 }
 
 /// Returns the activation that the epilogue of a product applies, and the one for a second pass: the epilogue does not know activations
@@ -163,6 +176,11 @@ fn activations_of(act: Activation) -> (Activation, Option<Activation>) {
         true => (act, None),
         false => (Activation::Identity, Some(act)),
     }
+}
+
+/// Returns whether both operands are the same memory, so that their product is symmetric.
+fn is_same(a: &[f32], b: &[f32]) -> bool {
+    std::ptr::eq(a, b)
 }
 
 fn view<T>(values: &[T], rows: usize, columns: usize) -> ArrayView2<'_, T> {
@@ -219,6 +237,12 @@ impl CpuKernels<f32> for SimdKernels {
         product: MatmulShape,
     ) {
         let MatmulShape { m, n, k } = product;
+        let plain = bias.is_none() && act == Activation::Identity && saved.is_none();
+        if plain && is_same(a, b) {
+            let left = MatmulOperand::Rows { values: a, stride: k };
+            let right = MatmulOperand::Columns { values: a, stride: k };
+            return self.multiply_symmetric((left, right), out, k);
+        }
         let along_rows = self.exchanges_operands(product);
         let (mut result, mut saved) =
             (view_mut(&mut *out, m, n), saved.map(|saved| view_mut(saved, m, n)));
@@ -292,6 +316,11 @@ impl CpuKernels<f32> for SimdKernels {
         product: MatmulShape,
     ) {
         let MatmulShape { m, n, k } = product;
+        if sums.is_none() && is_same(a, b) {
+            let left = MatmulOperand::Columns { values: a, stride: m };
+            let right = MatmulOperand::Rows { values: a, stride: m };
+            return self.multiply_symmetric((left, right), out, k);
+        }
         let mut left = MatmulOperand::Columns { values: a, stride: m };
         let mut right = MatmulOperand::Rows { values: b, stride: n };
         let mut out = view_mut(out, m, n);
