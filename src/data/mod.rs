@@ -40,12 +40,15 @@ mod row_cells;
 mod row_places;
 mod scaling;
 mod schema;
+#[cfg(feature = "cli")]
+mod shared_table;
 mod sheet_rows;
 mod split;
 mod stored_numbers;
 pub mod synth;
 mod table;
 mod table_cache;
+mod table_file;
 mod table_in_memory;
 mod table_options;
 mod target;
@@ -93,6 +96,8 @@ pub use self::row_cells::{OddCell, Oddities};
 pub(crate) use self::scaling::{CLIP, LARGE, MOST_RANK};
 pub use self::scaling::{FeatureScaling, ScalingCurves, ScalingRules};
 pub use self::schema::{BinaryColumn, DuplicateColumn, Schema, Target, TargetKind};
+#[cfg(feature = "cli")]
+pub(crate) use self::shared_table::{SharedPlace, SharedTable};
 pub use self::split::{RowPart, Split, SplitColumns};
 pub(crate) use self::stored_numbers::ReadBuffer;
 pub use self::stored_numbers::StoredSlice;

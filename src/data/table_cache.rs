@@ -1,12 +1,10 @@
 //! Tables as numbers on disk, for later runs: a table that is larger than memory is read as text once only.
 //!
 //! In: a table's file, all that decides how it is read, a folder. Out: the table that an earlier run has read, if nothing has changed.
-//! Absent on purpose: the bytes of a cached table, which `table_cache/format.rs` has; the place of the folder, which the program chooses.
+//! Absent on purpose: the bytes of a cached table, which `table_file.rs` has; the place of the folder, which the program chooses.
 //!
 //! A cached table is found by the checksum of the whole table file and by the text of all settings. Size and time stamp would not do,
 //! since other programs set them back; and reading a file for its checksum takes a small part of the time that reading its cells takes.
-
-mod format;
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -14,13 +12,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use self::format::{Header, read_source, read_table, write_table};
 use super::csv::LoadedTable;
 use super::csv::dialect::TableFormat;
 use super::numbers::NumberVec;
 use super::open::is_lasting;
 use super::schema::{Schema, Target, TargetKind};
 use super::stored_numbers::{BLOCK_BYTES, table_memory};
+use super::table_file::{Header, read_source, read_table, write_table};
 use super::table_options::{ReadProgress, TableOptions};
 use crate::checksum::Checksum;
 use crate::error::{Error, Result};

@@ -18,7 +18,12 @@ pub(crate) struct TempFile {
     length: u64,
     /// Use of the file, as messages say it: `it is for …`.
     purpose: &'static str,
+    /// True while the file has a name.
+    named: bool,
 }
+
+/// Files that this process has open, by their numbers, as Linux shows them to other processes of the same user.
+const OPEN_FILES: &str = "/proc/self/fd";
 
 impl TempFile {
     /// Creates an empty file under a name that nothing has.
@@ -26,18 +31,38 @@ impl TempFile {
     /// # Errors
     /// If the folder for temporary files takes no file.
     pub(crate) fn create(purpose: &'static str) -> Result<Self> {
+        Self::create_as(purpose, !cfg!(unix))
+    }
+
+    /// Creates an empty file that other processes of the same user can open under [`Self::path_for_others`]. On Linux the file has no name of
+    /// its own, so that nothing is left of it, however this process ends; elsewhere it has one until [`Self::forget_name`].
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    #[cfg(feature = "cli")]
+    pub(crate) fn create_for_others(purpose: &'static str) -> Result<Self> {
+        Self::create_as(purpose, !Path::new(OPEN_FILES).is_dir())
+    }
+
+    fn create_as(purpose: &'static str, named: bool) -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let folder = temp_folder();
         loop {
             let number = COUNT.fetch_add(1, Ordering::Relaxed);
             let path = folder.join(format!("wgrad-{}-{number}.tmp", std::process::id()));
-            match File::options().read(true).write(true).create_new(true).open(&path) {
+            let mut options = File::options();
+            options.read(true).write(true).create_new(true);
+            // Rows of a table are nobody else's.
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            match options.open(&path) {
                 Ok(file) => {
-                    if cfg!(unix) {
+                    let mut made = Self { path, file, length: 0, purpose, named: true };
+                    if !named {
                         // Without a name from now on, so that nothing is left of the file, however this process ends.
-                        let _ = fs::remove_file(&path);
+                        made.forget_name();
                     }
-                    return Ok(Self { path, file, length: 0, purpose });
+                    return Ok(made);
                 }
                 // Left by an earlier process with the same number, or another program's file.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < u32::MAX => {
@@ -45,6 +70,23 @@ impl TempFile {
                 Err(error) => return Err(refused(path, &error, purpose)),
             }
         }
+    }
+
+    /// Returns the path under which other processes can open the file, while this one has it open.
+    #[cfg(feature = "cli")]
+    pub(crate) fn path_for_others(&self) -> PathBuf {
+        #[cfg(unix)]
+        if !self.named {
+            let number = std::os::fd::AsRawFd::as_raw_fd(&self.file);
+            return format!("/proc/{}/fd/{number}", std::process::id()).into();
+        }
+        self.path.clone()
+    }
+
+    /// Removes the name of the file, where the system lets an open file be without one; whoever has the file open can still use it.
+    pub(crate) fn forget_name(&mut self) {
+        // If the system does not, the name goes with the file.
+        self.named = self.named && !(cfg!(unix) && fs::remove_file(&self.path).is_ok());
     }
 
     /// Number of bytes in the file.
@@ -84,7 +126,7 @@ impl TempFile {
 
 impl Drop for TempFile {
     fn drop(&mut self) {
-        if !cfg!(unix) {
+        if self.named {
             // Nothing can be done about a temporary file that cannot be removed.
             let _ = fs::remove_file(&self.path);
         }
@@ -149,5 +191,33 @@ mod tests {
         assert_eq!((&bytes, file.length()), (b" th", 11));
         let said = file.read(9, &mut bytes).unwrap_err().to_string();
         assert!(said.contains("it is for a test") && said.contains("TMPDIR"), "{said}");
+    }
+
+    #[cfg(all(unix, feature = "cli"))]
+    #[test]
+    fn others_open_a_file_that_leaves_no_name() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let read = |path: &Path| fs::read(path).unwrap();
+        let mut file = TempFile::create_for_others("a test").unwrap();
+        file.append(b"rows").unwrap();
+        assert_eq!(read(&file.path_for_others()), b"rows");
+        assert_eq!(file.path().exists(), !cfg!(target_os = "linux"));
+        // As on systems that show no open files.
+        let mut file = TempFile::create_as("a test", true).unwrap();
+        file.append(b"rows").unwrap();
+        let path = file.path_for_others();
+        assert_eq!((read(&path), path.as_path()), (b"rows".to_vec(), file.path()));
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o077, 0);
+        let other = File::open(&path).unwrap();
+        file.forget_name();
+        assert!(!path.exists());
+        file.append(b" and more").unwrap();
+        assert_eq!(std::io::read_to_string(other).unwrap(), "rows and more");
+        let file = TempFile::create_as("a test", true).unwrap();
+        let path = file.path_for_others();
+        assert!(path.exists());
+        drop(file);
+        assert!(!path.exists());
     }
 }

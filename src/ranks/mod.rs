@@ -16,6 +16,9 @@ use std::sync::mpsc::{Receiver, channel};
 pub use mpi::{abort, of_mpi};
 pub use threads::thread_ranks;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use crate::error::{Error, Result};
 
 /// The share of one rank among several: its number, and how many ranks there are.
@@ -82,6 +85,12 @@ pub trait Exchange: Send + Sync {
 
     /// Begins to add the values of all ranks, element by element, in the order of the ranks.
     fn begin_sum(&self, values: Vec<f32>) -> PendingSum;
+
+    /// Returns for each rank the lowest rank that is on the same machine; the same list on all ranks. Where a transport does not know,
+    /// each rank is on a machine of its own.
+    fn machines(&self) -> Vec<usize> {
+        (0..self.share().count).collect()
+    }
 }
 
 /// One rank's side of the exchange with the others.
@@ -90,6 +99,8 @@ pub struct Ranks {
     exchange: Arc<dyn Exchange>,
     /// True once this rank or another one has told of a failure.
     failed: Arc<AtomicBool>,
+    /// The rank whose rows this one has; usually its own number.
+    source: usize,
 }
 
 /// First byte of a message: a value, or the text of an error.
@@ -99,7 +110,41 @@ const FAILURE: u8 = 1;
 impl Ranks {
     /// Returns one rank's side of an exchange.
     pub fn new(exchange: Arc<dyn Exchange>) -> Self {
-        Self { exchange, failed: Arc::default() }
+        let source = exchange.share().rank;
+        Self { exchange, failed: Arc::default(), source }
+    }
+
+    /// Says that this rank has the rows that another one has read and checked, and need not do so again.
+    pub(crate) fn with_rows_of(self, source: usize) -> Self {
+        Self { source, ..self }
+    }
+
+    /// Returns whether this rank has rows that another one has read and checked.
+    pub(crate) fn has_rows_of_another(&self) -> bool {
+        self.source != self.share().rank
+    }
+
+    /// Returns for each rank the lowest rank that is on the same machine.
+    pub fn machines(&self) -> Vec<usize> {
+        self.exchange.machines()
+    }
+
+    /// Returns a value that follows from the rows: the rank that has read them computes it, and those that have its rows are told.
+    ///
+    /// # Errors
+    /// If the computation fails, or another rank has failed.
+    pub(crate) fn of_rows<T: Serialize + DeserializeOwned>(
+        &self,
+        compute: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let unread = |error: serde_json::Error| failed(&format!("a message of rank {}: {error}", self.source));
+        if self.has_rows_of_another() {
+            let all = self.gather(&[])?;
+            return serde_json::from_slice(&all[self.source]).map_err(unread);
+        }
+        let value = compute()?;
+        self.gather(&serde_json::to_vec(&value).map_err(unread)?)?;
+        Ok(value)
     }
 
     /// Returns this rank's number and the number of ranks.
@@ -227,6 +272,25 @@ mod tests {
                     let error = ranks.gather(b"ready").unwrap_err().to_string();
                     assert!(error.contains("rank 1 of 3: no table"), "{error}");
                     assert!(ranks.has_failed());
+                })
+            })
+            .collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    }
+
+    #[test]
+    fn ranks_with_the_rows_of_another_take_its_values() {
+        let threads: Vec<_> = thread_ranks(4)
+            .into_iter()
+            .map(|ranks| {
+                std::thread::spawn(move || {
+                    let rank = ranks.share().rank;
+                    assert_eq!(ranks.machines(), [0; 4]);
+                    let ranks = if rank == 3 { ranks } else { ranks.with_rows_of(rank / 2 * 2) };
+                    assert_eq!(ranks.has_rows_of_another(), rank == 1);
+                    // A number that no shorter text gives back.
+                    let value = ranks.of_rows(|| Ok(0.1 + 0.2 + rank as f64)).unwrap();
+                    assert_eq!(value, 0.1 + 0.2 + [0.0, 0.0, 2.0, 3.0][rank]);
                 })
             })
             .collect();

@@ -9,9 +9,11 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use ::mpi::collective::CommunicatorCollectives;
 use ::mpi::datatype::{Partition, PartitionMut};
+use ::mpi::collective::Root;
 use ::mpi::topology::{Communicator, SimpleCommunicator};
 use ::mpi::{Count, Threading};
 
@@ -20,6 +22,11 @@ use crate::error::{Error, Result};
 
 /// Largest number of elements of one call: counts of MPI have 31 bits.
 const MOST: usize = 1 << 28;
+
+/// Time for which a rank waits for the others without a pause, so that a message of training is not late.
+const AT_ONCE: Duration = Duration::from_millis(20);
+/// Pause of a rank that waits longer, as for one that reads a table: MPI itself would keep a core busy.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Work for the thread that calls MPI.
 enum MpiCall {
@@ -32,6 +39,8 @@ enum MpiCall {
 /// This process among those of MPI. Dropping it ends MPI, for which it waits until all ranks do so.
 struct MpiRank {
     share: Share,
+    /// For each rank the lowest one of the same machine.
+    machines: Vec<usize>,
     /// `None` once the thread has to end.
     requests: Mutex<Option<Sender<MpiCall>>>,
     thread: Option<JoinHandle<()>>,
@@ -52,17 +61,18 @@ pub fn of_mpi() -> Result<Ranks> {
             let share = Share { rank: number(world.rank()), count: number(world.size()) };
             // Of the levels in between, only this thread's own calls matter.
             let enough = level >= Threading::Funneled;
-            let _ = tell.send(enough.then_some(share));
+            let machines = enough.then(|| machines(&world, share));
+            let _ = tell.send(machines.map(|machines| (share, machines)));
             serve(&world, share, &asked);
         }
     };
     let thread = std::thread::Builder::new().name("wgrad mpi".to_string()).spawn(work);
     let thread = thread.map_err(|error| failed(&format!("the system gives no thread: {error}")))?;
-    let share = told.recv().ok().flatten();
-    let share = share.ok_or_else(|| {
+    let told = told.recv().ok().flatten();
+    let (share, machines) = told.ok_or_else(|| {
         failed("MPI does not start, was started before, or allows no threads beside its own")
     })?;
-    let rank = MpiRank { share, requests: Mutex::new(Some(requests)), thread: Some(thread) };
+    let rank = MpiRank { share, machines, requests: Mutex::new(Some(requests)), thread: Some(thread) };
     let rank = Arc::new(rank);
     *ABORT.lock().unwrap_or_else(PoisonError::into_inner) = rank.sender();
     Ok(Ranks::new(rank))
@@ -105,7 +115,33 @@ fn places(counts: &[usize]) -> Result<(Vec<Count>, Vec<Count>)> {
     Ok((counts.iter().copied().map(count).collect::<Result<_>>()?, firsts))
 }
 
+/// Returns for each rank the lowest one with which it shares memory.
+fn machines(world: &SimpleCommunicator, share: Share) -> Vec<usize> {
+    let machine = world.split_shared(world.rank());
+    // Ranks of a machine are in the order of all ranks.
+    let mut lowest = share.rank as u64;
+    machine.process_at_rank(0).broadcast_into(&mut lowest);
+    let mut all = vec![0_u64; share.count];
+    world.all_gather_into(&lowest, &mut all[..]);
+    all.iter().map(|&rank| usize::try_from(rank).unwrap_or(0)).collect()
+}
+
+/// Waits until all ranks are here.
+fn meet(world: &SimpleCommunicator) {
+    let begun = Instant::now();
+    let mut all_here = world.immediate_barrier();
+    while let Err(waiting) = all_here.test() {
+        all_here = waiting;
+        if begun.elapsed() > AT_ONCE {
+            std::thread::sleep(PAUSE);
+        } else {
+            std::thread::yield_now();
+        }
+    }
+}
+
 fn gather(world: &SimpleCommunicator, share: Share, mine: &[u8]) -> Result<Vec<Vec<u8>>> {
+    meet(world);
     let mut counts = vec![0_u64; share.count];
     world.all_gather_into(&(mine.len() as u64), &mut counts[..]);
     let lens: Vec<usize> = counts.iter().map(|&it| usize::try_from(it).unwrap_or(0)).collect();
@@ -176,6 +212,10 @@ impl Exchange for MpiRank {
         let (tell, told) = channel();
         self.ask(MpiCall::Sum(values, tell));
         PendingSum(told)
+    }
+
+    fn machines(&self) -> Vec<usize> {
+        self.machines.clone()
     }
 }
 

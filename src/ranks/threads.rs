@@ -26,16 +26,25 @@ struct Meeting {
 /// One rank's side of the meeting point.
 struct ThreadRank {
     share: Share,
+    /// For each rank the lowest one of the same machine.
+    machines: Vec<usize>,
     meeting: Arc<Meeting>,
 }
 
 /// Returns so many ranks within this process, each for a thread of its own.
 pub fn thread_ranks(count: usize) -> Vec<Ranks> {
+    thread_ranks_on(&vec![0; count])
+}
+
+/// Returns ranks within this process as if they were on several machines, of which each is known by its lowest rank.
+pub(crate) fn thread_ranks_on(machines: &[usize]) -> Vec<Ranks> {
+    let count = machines.len();
     let meeting = Arc::new(Meeting::default());
     meeting.round.lock().unwrap_or_else(PoisonError::into_inner).given = vec![None; count];
     let of_rank = |rank| {
         let share = Share { rank, count };
-        Ranks::new(Arc::new(ThreadRank { share, meeting: Arc::clone(&meeting) }))
+        let (machines, meeting) = (machines.to_vec(), Arc::clone(&meeting));
+        Ranks::new(Arc::new(ThreadRank { share, machines, meeting }))
     };
     (0..count).map(of_rank).collect()
 }
@@ -71,6 +80,10 @@ impl Exchange for ThreadRank {
             bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
         };
         PendingSum::known(self.gather(bytes).map(|all| summed(all.into_iter().map(floats))))
+    }
+
+    fn machines(&self) -> Vec<usize> {
+        self.machines.clone()
     }
 }
 

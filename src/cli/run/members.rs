@@ -15,7 +15,7 @@ use super::parts::{PartsSettings, RunPart, TrainedPart, remove_part, remove_part
 use super::parts_report::PartPlace;
 use super::ready_run::ReadyRun;
 use super::summary::{FigureSpread, FigureTable};
-use super::train::{Prepared, prepare};
+use super::train::{OpenedRun, Prepared};
 use super::verbosity::Verbosity;
 use super::verdict::{Judge, Verdict};
 use crate::cli::interrupt::Interrupt;
@@ -76,7 +76,8 @@ pub(super) fn train_members(
 ) -> Result<Exit, Failure> {
     let interrupt = Interrupt::listen(talk.quiet)?;
     // Members that have not begun take the weights of --init, also in a run that goes on.
-    let (prepared, network) = prepare(config, (true, talk.quiet), None)?;
+    let opened = OpenedRun::new(config, (true, talk.quiet), None)?;
+    let (prepared, network) = opened.prepared(config)?;
     let Prepared { trainer, config: text, options, warnings, judge, format } = prepared;
     let info = trainer.info().clone();
     let warnings = [warnings, trainer.warnings().to_vec()].concat();

@@ -16,6 +16,7 @@ mod plan;
 mod ranks;
 mod ready_run;
 mod resume;
+mod shared_rows;
 mod summary;
 mod sweep;
 mod sweep_merge;

@@ -10,7 +10,7 @@ use super::folds::train_folds;
 use super::members::train_members;
 use super::ranks::{check as check_ranks, check_alone, follow, ranks, together};
 use super::sweep::resume_sweep;
-use super::train::{Prepared, Run, prepare};
+use super::train::{OpenedRun, Prepared, Run};
 use super::verbosity::Verbosity;
 use crate::cli::args::ResumeArgs;
 use crate::cli::interrupt::Interrupt;
@@ -58,15 +58,14 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     let interrupt = Interrupt::listen(quiet)?;
     // Without a checkpoint the run begins again, with the weights of `--init` if there were any.
     let begins = checkpoint.is_none();
-    let (mut prepared, network) =
-        together(ranks, || Ok(prepare(&config, (begins, quiet), ranks)?))?;
+    let mut opened = together(ranks, || Ok(OpenedRun::new(&config, (begins, quiet), ranks)?))?;
     let read = checkpoint.as_ref().map(|(_, checkpoint)| checkpoint);
     let done = read.map_or((0, 0), |it| (it.epoch(), it.step()));
     let kept = read.and_then(Checkpoint::kept).map(|kept| kept.epoch);
     if let Some((path, checkpoint)) = checkpoint {
-        let resumed = prepared.trainer.resume(checkpoint);
+        let resumed = opened.trainer.resume(checkpoint);
         let resumed =
-            resumed.map_err(|error| match with_changes(error, &config, &prepared.trainer) {
+            resumed.map_err(|error| match with_changes(error, &config, &opened.trainer) {
                 // The library knows no file, and the user no setting of that name.
                 Error::Setting { name, problem } if name == CHECKPOINT => {
                     Error::setting(path.display().to_string(), problem)
@@ -75,12 +74,14 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
             });
         together(ranks, || Ok(resumed?))?;
     }
-    let Prepared { mut trainer, config: text, options, mut warnings, judge, format } = prepared;
     let Some(lock) = lock else {
-        drop(network);
+        drop(opened.run);
         interrupt.arm();
-        return ranks.map_or(Ok(Exit::Done), |ranks| follow(&mut trainer, &interrupt, ranks));
+        let trainer = &mut opened.trainer;
+        return ranks.map_or(Ok(Exit::Done), |ranks| follow(trainer, &interrupt, ranks));
     };
+    let (prepared, network) = opened.prepared(&config)?;
+    let Prepared { mut trainer, config: text, options, mut warnings, judge, format } = prepared;
     let talk = Verbosity::of_resume(args);
     #[cfg(feature = "pictures")]
     let judge = if talk.report { judge.with_sample(&network.data.train) } else { judge };

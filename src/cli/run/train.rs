@@ -14,6 +14,7 @@ use super::members::train_members;
 use super::parts_report::{PartPlace, PartsReport};
 use super::ranks::{agree_to_stop, check as check_ranks, follow, is_common, ranks, together};
 use super::ready_run::{ReadyRun, constant_target};
+use super::shared_rows::rows_of_ranks;
 use super::verbosity::Verbosity;
 use super::verdict::{Judge, Verdict};
 use crate::cli::args::TrainArgs;
@@ -74,13 +75,14 @@ pub(crate) fn train(args: &TrainArgs) -> Result<Exit, Failure> {
         return train_folds(&config, talk, true);
     }
     let interrupt = Interrupt::listen(quiet)?;
-    let (prepared, network) = together(ranks, || Ok(prepare(&config, (true, quiet), ranks)?))?;
-    let Prepared { mut trainer, config: text, options, warnings, judge, format } = prepared;
+    let mut opened = together(ranks, || Ok(OpenedRun::new(&config, (true, quiet), ranks)?))?;
     if let Some(ranks) = ranks.filter(|_| follows) {
-        drop(network);
+        drop(opened.run);
         interrupt.arm();
-        return follow(&mut trainer, &interrupt, ranks);
+        return follow(&mut opened.trainer, &interrupt, ranks);
     }
+    let (prepared, network) = opened.prepared(&config)?;
+    let Prepared { mut trainer, config: text, options, warnings, judge, format } = prepared;
     #[cfg(feature = "pictures")]
     let judge = if talk.report { judge.with_sample(&network.data.train) } else { judge };
     // The rows are not kept: the device has its own.
@@ -111,27 +113,49 @@ pub(crate) struct Prepared {
     pub(crate) format: Vec<String>,
 }
 
-/// Does everything that can fail before there is a folder. A resumed run does not begin with the weights of `--init`. Returns the
-/// run, and the rows and layers.
-pub(crate) fn prepare(
-    config: &RunConfig,
-    (begins, quiet): (bool, bool),
-    ranks: Option<&Ranks>,
-) -> Result<(Prepared, ReadyRun)> {
-    let origin = config.origin(begins)?;
-    let mut table =
-        with_bar(quiet, &config.table, |progress| config.data(origin.as_ref(), progress))?;
-    let format = std::mem::take(&mut table.format);
-    let mut run = ReadyRun::new(config, table, origin.as_ref(), (begins, quiet))?;
-    let trainer = run.trainer_of(ranks).map_err(|error| config.locate(error))?;
-    let options = run.options.clone();
-    let text = config_text(config, &options, trainer.info())?;
-    let judge = Judge::new(&trainer, &run.data, &options);
-    let mut warnings = std::mem::take(&mut run.warnings);
-    warnings.extend(config.without_effect(&run.data.train, &trainer.info().device));
-    warnings.extend(constant_target(&run.data.train));
-    warnings.extend(judge.leak(config));
-    Ok((Prepared { trainer, config: text, options, warnings, judge, format }, run))
+/// A run with its rows on a device.
+pub(crate) struct OpenedRun {
+    pub(crate) trainer: Trainer,
+    pub(crate) run: ReadyRun,
+    format: Vec<String>,
+}
+
+impl OpenedRun {
+    /// Reads the rows and opens the device; of several ranks each does so at the same time. A resumed run does not begin with the weights
+    /// of `--init`.
+    pub(crate) fn new(
+        config: &RunConfig,
+        (begins, quiet): (bool, bool),
+        ranks: Option<&Ranks>,
+    ) -> Result<Self> {
+        let origin = config.origin(begins)?;
+        let read =
+            || with_bar(quiet, &config.table, |progress| config.data(origin.as_ref(), progress));
+        let (mut table, ranks) = match ranks {
+            Some(ranks) => {
+                let (table, ranks) = rows_of_ranks(ranks, (config, origin.as_ref()), read)?;
+                (table, Some(ranks))
+            }
+            None => (read()?, None),
+        };
+        let format = std::mem::take(&mut table.format);
+        let run = ReadyRun::new(config, table, origin.as_ref(), (begins, quiet))?;
+        let trainer = run.trainer_of(ranks.as_ref()).map_err(|error| config.locate(error))?;
+        Ok(Self { trainer, run, format })
+    }
+
+    /// Does all else that can fail before there is a folder, for a run that writes and reports. Returns the run, and the rows and layers.
+    pub(crate) fn prepared(self, config: &RunConfig) -> Result<(Prepared, ReadyRun)> {
+        let Self { trainer, mut run, format } = self;
+        let options = run.options.clone();
+        let text = config_text(config, &options, trainer.info())?;
+        let judge = Judge::new(&trainer, &run.data, &options);
+        let mut warnings = std::mem::take(&mut run.warnings);
+        warnings.extend(config.without_effect(&run.data.train, &trainer.info().device));
+        warnings.extend(constant_target(&run.data.train));
+        warnings.extend(judge.leak(config));
+        Ok((Prepared { trainer, config: text, options, warnings, judge, format }, run))
+    }
 }
 
 /// End of the loop over events.

@@ -298,7 +298,7 @@ impl RunConfig {
         }
         let data = self.split(data, &columns, &mut format, false)?;
         notes.extend(self.split_notes(&data, &columns));
-        Ok(PreparedTable { data, notes, format, features, targets })
+        Ok(PreparedTable { data, notes, format, preparation: None, features, targets })
     }
 
     /// Splits a table whose columns and classes nothing decides but its own rows.
@@ -309,7 +309,7 @@ impl RunConfig {
         let data = self.split(data, &columns, &mut format, true)?;
         notes.extend(self.split_notes(&data, &columns));
         let (features, targets) = (Vec::new(), Vec::new());
-        Ok(PreparedTable { data, notes, format, features, targets })
+        Ok(PreparedTable { data, notes, format, preparation: None, features, targets })
     }
 
     /// Tells of columns of the table, of these names, that are left out since the model left them out that the weights come from.
@@ -824,14 +824,22 @@ impl RunConfig {
     /// Returns the options of training for this table.
     pub(crate) fn options(&self, train: &Dataset, origin: Option<&Preprocessing>) -> TrainOptions {
         let tuning = Tuning { folder: tuning_folder(), ..self.options.tuning.clone() };
-        let preparation = origin.filter(|_| !self.scales_anew()).map(|origin| {
-            let mut preparation = Preprocessing::fit(train, self.options.scale);
-            preparation.take_from(origin);
-            preparation
-        });
+        let preparation = self.preparation(train, origin);
         let loss = self.loss_for(train);
         let batch_size = self.batch_size(train);
         TrainOptions { loss, tuning, preparation, batch_size, ..self.options.clone() }
+    }
+
+    /// Returns the scaling of this table by that of earlier weights, if the run keeps the latter.
+    pub(crate) fn preparation(
+        &self,
+        train: &Dataset,
+        origin: Option<&Preprocessing>,
+    ) -> Option<Preprocessing> {
+        let origin = origin.filter(|_| !self.scales_anew())?;
+        let mut preparation = Preprocessing::fit(train, self.options.scale);
+        preparation.take_from(origin);
+        Some(preparation)
     }
 
     /// Returns the rows of a batch for this table: as given, or by the number of its rows.
@@ -951,10 +959,12 @@ pub(crate) struct PreparedTable {
     pub(crate) notes: Vec<Warning>,
     /// Remarks on an unusual form of the tables' text.
     pub(crate) format: Vec<String>,
+    /// Their scaling by that of earlier weights, where it is known already.
+    pub(crate) preparation: Option<Preprocessing>,
     /// Differences of the feature columns.
-    features: Vec<String>,
+    pub(crate) features: Vec<String>,
     /// Differences of the targets.
-    targets: Vec<String>,
+    pub(crate) targets: Vec<String>,
 }
 
 /// A table whose rows are split once for each fold.

@@ -151,17 +151,17 @@ impl RunFingerprint {
     pub(in crate::train) fn of(
         options: &TrainOptions,
         (device, variants, ranks): (&DeviceInfo, Vec<String>, usize),
-        data: &Split,
+        (rows, data): (usize, u64),
         batch: usize,
     ) -> Self {
         Self {
             settings: RunSettings::of(options),
             device: device.to_string(),
             variants,
-            rows: data.train.rows(),
+            rows,
             batch,
             ranks,
-            data: data_checksum(data),
+            data,
         }
     }
 
@@ -188,8 +188,23 @@ impl RunFingerprint {
     }
 
     /// Refuses to train together with ranks that have other layers, rows or settings.
-    pub(super) fn check_ranks(&self, model: &Sequential, ranks: &Ranks) -> Result<()> {
+    pub(super) fn check_ranks(
+        &self,
+        model: &Sequential,
+        ranks: &Ranks,
+        block_rows: usize,
+    ) -> Result<()> {
         let unread = |error: serde_json::Error| Error::shape("ranks", error.to_string());
+        // They decide after how many steps the ranks exchange other messages.
+        let blocks = ranks.gather_texts(&block_rows.to_string())?;
+        if let Some(rank) = blocks.iter().position(|it| *it != blocks[0]) {
+            let problem = format!(
+                "rank 0 has room for blocks of {} rows, and rank {rank} for blocks of {}, but all have to be of one size; give a \
+                 ‘device_memory’ and a ‘host_memory’ that all ranks have",
+                blocks[0], blocks[rank]
+            );
+            return Err(Error::setting("ranks", problem));
+        }
         let all = ranks.gather(&serde_json::to_vec(&(model, self)).map_err(unread)?)?;
         let Some(rank) = all.iter().position(|it| *it != all[0]) else { return Ok(()) };
         let read = |bytes: &[u8]| serde_json::from_slice::<(Sequential, Self)>(bytes);
@@ -291,7 +306,7 @@ fn schema_text(schema: &Schema) -> String {
 }
 
 /// Returns a checksum of all rows and their schema.
-fn data_checksum(data: &Split) -> u64 {
+pub(super) fn data_checksum(data: &Split) -> u64 {
     let mut sum = Checksum::default();
     let mut take = |data: &Dataset| {
         sum.text(&schema_text(data.schema()));

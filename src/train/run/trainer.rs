@@ -4,7 +4,10 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::checkpoint::{DeviceState, RunFingerprint};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::checkpoint::{DeviceState, RunFingerprint, data_checksum};
 use super::state::{HeldCheckpoints, RunState, RunningState, Underway};
 use crate::checksum::Checksum;
 use crate::data::{
@@ -167,7 +170,8 @@ impl Trainer {
             let (device, reason) = open_tuned(device, &room.options.tuning)?;
             let device = Box::new(RankDevice::new(device, ranks.clone())?);
             let trainer = Self::on(device, reason, room, begun)?;
-            trainer.origin.check_ranks(&trainer.model, &ranks)?;
+            let block_rows = trainer.info.streaming.map_or(0, |it| it.block_rows);
+            trainer.origin.check_ranks(&trainer.model, &ranks, block_rows)?;
             Ok(trainer)
         });
         // The others wait for this rank.
@@ -196,7 +200,7 @@ impl Trainer {
         options: &TrainOptions,
     ) -> Result<(Option<TrainPlan>, Preprocessing)> {
         Self::checked(model, data, options, |MemoryPlanner { model, data, options, .. }, _| {
-            let TargetScaling { preparation, loss, .. } = scaled(model, options, &data.train)?;
+            let TargetScaling { preparation, loss, .. } = scaled(model, options, &data.train, None)?;
             let options = &TrainOptions { loss, ..options.clone() };
             let room = MemoryPlanner { model, data, options, device: Some(device) };
             let (plan, streaming) = room.plan()?;
@@ -234,13 +238,20 @@ impl Trainer {
         let train = &data.train;
         let criterion = Criterion::of(options, train)?;
         // The scaling may change the loss's settings, which are given in the target's units.
-        let TargetScaling { preparation, loss, note, warnings } = scaled(model, options, train)?;
+        let ranks = device.ranks().cloned();
+        let TargetScaling { preparation, loss, note, warnings } =
+            scaled(model, options, train, ranks.as_ref())?;
         let criterion = Criterion { loss: loss.clone(), ..criterion };
+        // The rank that has read the rows checks them for all of its machine.
+        let checks = !ranks.as_ref().is_some_and(Ranks::has_rows_of_another);
         // Checked on the scaled values, since scaling may bring a large number into range.
-        check_single(&preparation, data)?;
-        if options.precision == Precision::F16 {
+        if checks {
+            check_single(&preparation, data)?;
+        }
+        if checks && options.precision == Precision::F16 {
             check_range(&preparation, train)?;
         }
+        let checksum = of_rows(ranks.as_ref(), || Ok(data_checksum(data)))?;
         let options = &TrainOptions { loss, ..options.clone() };
         // From here on the options are those that the run has in effect.
         let room = MemoryPlanner { options, ..room };
@@ -300,7 +311,7 @@ impl Trainer {
         };
         // After loading, since the variants are part of the fingerprint.
         let on = (&info.device, info.variants.clone(), share.count);
-        let origin = RunFingerprint::of(options, on, data, batch);
+        let origin = RunFingerprint::of(options, on, (train.rows(), checksum), batch);
         let mut trainer = Self {
             origin,
             state: RunState::Fresh,
@@ -334,7 +345,9 @@ impl Trainer {
         of_scaling: Vec<Warning>,
         of_memory: Option<Warning>,
     ) -> Result<Vec<Warning>> {
-        let mut warnings = self.first_warnings(data);
+        let of_another = self.device.ranks().is_some_and(Ranks::has_rows_of_another);
+        // The rank that has read the rows looks through them.
+        let mut warnings = if of_another { Vec::new() } else { self.first_warnings(data) };
         warnings.extend(of_scaling);
         let columns = data.train.columns();
         let problems = mistakes(&self.model, columns, &self.options, &self.batches)?.into_iter();
@@ -798,8 +811,24 @@ impl Trainer {
     }
 }
 
+/// Returns a value that follows from the rows; of several ranks on one machine the one computes it that has read them.
+fn of_rows<T: Serialize + DeserializeOwned>(
+    ranks: Option<&Ranks>,
+    compute: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    match ranks {
+        Some(ranks) => ranks.of_rows(compute),
+        None => compute(),
+    }
+}
+
 /// Fits the scaling of features and target, or checks and takes the given one.
-fn scaled(model: &Sequential, options: &TrainOptions, train: &Dataset) -> Result<TargetScaling> {
+fn scaled(
+    model: &Sequential,
+    options: &TrainOptions,
+    train: &Dataset,
+    ranks: Option<&Ranks>,
+) -> Result<TargetScaling> {
     let preparation = match &options.preparation {
         Some(given) if given.schema == *train.schema() => given.clone(),
         Some(_) => {
@@ -819,7 +848,8 @@ fn scaled(model: &Sequential, options: &TrainOptions, train: &Dataset) -> Result
                 );
                 return Err(Error::setting("columns", problem));
             }
-            Preprocessing::fit_by(train, &options.scaling())?.with_columns_as_is(ids)
+            of_rows(ranks, || Preprocessing::fit_by(train, &options.scaling()))?
+                .with_columns_as_is(ids)
         }
     };
     let scaling =

@@ -1,8 +1,8 @@
-//! Bytes of a cached table: a header in JSON, then targets, weights, columns to split by and features in little-endian order, and a
+//! Bytes of a table in a file: a header in JSON, then targets, weights, columns to split by and features in little-endian order, and a
 //! checksum of all of them.
 //!
 //! In: a table that was read. Out: a file, and the same table from it; a file that is damaged is refused before anything of it is used.
-//! Absent on purpose: which file belongs to which table, which `table_cache.rs` knows.
+//! Absent on purpose: which file belongs to which table: `table_cache.rs` knows that of later runs, `shared_table.rs` that of other ranks.
 
 use std::fs::File;
 use std::io::Write;
@@ -11,16 +11,16 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::csv::LoadedTable;
+use super::kinds::RawColumns;
+use super::numbers::{NumberBlock, NumberVec, Numbers};
+use super::row_cells::OddCell;
+use super::schema::{Schema, TargetKind};
+use super::split::{RowPart, SplitColumns};
+use super::stored_numbers::{BLOCK_BYTES, StoredNumbers, bytes_of, fits_memory};
+use super::table::Dataset;
+use super::targets::Targets;
 use crate::checksum::Checksum;
-use crate::data::csv::LoadedTable;
-use crate::data::kinds::RawColumns;
-use crate::data::numbers::NumberVec;
-use crate::data::row_cells::OddCell;
-use crate::data::schema::{Schema, TargetKind};
-use crate::data::split::{RowPart, SplitColumns};
-use crate::data::stored_numbers::{BLOCK_BYTES, StoredNumbers, bytes_of, fits_memory};
-use crate::data::table::Dataset;
-use crate::data::targets::Targets;
 use crate::error::{Error, Result};
 use crate::files::{AtomicFile, FilePart};
 
@@ -31,7 +31,7 @@ const START: usize = MAGIC.len() + 8;
 /// Bytes of the checksum at the end.
 const SUM: usize = 8;
 
-/// A cached table but for its numbers.
+/// A table but for its numbers.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Header {
     /// Path of the table.
@@ -117,17 +117,18 @@ impl Header {
 }
 
 /// Writes bytes and their checksum.
-struct Writer {
-    file: AtomicFile,
+struct Writer<W> {
+    write: W,
     sum: Checksum,
+    length: u64,
 }
 
-impl Writer {
+impl<W: FnMut(&[u8]) -> Result<()>> Writer<W> {
     /// Writes whole words of four bytes.
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.sum.bytes(bytes);
-        let target = self.file.target().to_path_buf();
-        self.file.write_all(bytes).map_err(|source| Error::file("write", target, source))
+        self.length += bytes.len() as u64;
+        (self.write)(bytes)
     }
 
     /// Writes numbers in blocks, so that their bytes need little memory.
@@ -141,22 +142,35 @@ impl Writer {
         }
         Ok(())
     }
+
+    /// Writes features, which are in memory or in another file.
+    fn features(&mut self, x: &NumberVec) -> Result<()> {
+        if let NumberVec::Stored(x) = x {
+            return x.each_block(|bytes| self.write(bytes));
+        }
+        match NumberBlock::of(x.view()).view() {
+            Numbers::Single(values) => self.numbers(values, f32::to_le_bytes),
+            Numbers::Double(values) => self.numbers(values, f64::to_le_bytes),
+            Numbers::Stored(_) => unreachable!("a block is in memory"),
+        }
+    }
 }
 
-/// Writes a table whose features are in a file. Returns the features in the new file.
+/// Writes a table by a function that takes bytes one after the other. Returns the length of the header's text, and of all.
 ///
 /// # Errors
-/// If the file cannot be written; an earlier one is then as it was.
-pub(super) fn write_table(path: &Path, header: &Header, table: &LoadedTable) -> Result<NumberVec> {
-    let refuse = |problem: String| Error::model_file(path, problem);
+/// If `write` fails.
+pub(super) fn write_table_to(
+    header: &Header,
+    table: &LoadedTable,
+    write: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<(usize, u64)> {
     let LoadedTable { data, columns, .. } = table;
-    let NumberVec::Stored(x) = &*data.x else {
-        return Err(refuse("the table is in memory".into()));
-    };
-    let mut text = serde_json::to_vec(header).map_err(|error| refuse(error.to_string()))?;
+    let refuse = |error: serde_json::Error| Error::table(data.source(), error.to_string());
+    let mut text = serde_json::to_vec(header).map_err(refuse)?;
     // Whole words, for the checksum.
     text.resize(text.len().next_multiple_of(8), b' ');
-    let mut to = Writer { file: AtomicFile::create(path)?, sum: Checksum::default() };
+    let mut to = Writer { write, sum: Checksum::default(), length: 0 };
     to.write(MAGIC)?;
     to.write(&(text.len() as u64).to_le_bytes())?;
     to.write(&text)?;
@@ -172,12 +186,27 @@ pub(super) fn write_table(path: &Path, header: &Header, table: &LoadedTable) -> 
         RowPart::Test => 2_u32.to_le_bytes(),
     };
     to.numbers(columns.parts.as_deref().unwrap_or_default(), number)?;
-    x.each_block(|bytes| to.write(bytes))?;
+    to.features(&data.x)?;
     let sum = to.sum.value();
     to.write(&sum.to_le_bytes())?;
-    to.file.commit()?;
+    Ok((text.len(), to.length))
+}
+
+/// Writes a table into a file of its own. Returns the features in the new file.
+///
+/// # Errors
+/// If the file cannot be written; an earlier one is then as it was.
+pub(super) fn write_table(path: &Path, header: &Header, table: &LoadedTable) -> Result<NumberVec> {
+    let mut file = AtomicFile::create(path)?;
+    let target = file.target().to_path_buf();
+    let write = |bytes: &[u8]| {
+        file.write_all(bytes).map_err(|source| Error::file("write", &target, source))
+    };
+    let (text, _) = write_table_to(header, table, write)?;
+    file.commit()?;
     let file = File::open(path).map_err(|source| Error::file("read", path, source))?;
-    let (_, first) = sizes(header, text.len()).ok_or_else(|| refuse(TOO_LARGE.into()))?;
+    let (_, first) =
+        sizes(header, text).ok_or_else(|| Error::model_file(path, TOO_LARGE.to_string()))?;
     Ok(features(header, FilePart::new(path.to_path_buf(), file, first)))
 }
 
@@ -269,10 +298,39 @@ pub(super) fn read_table(
 ) -> Result<LoadedTable> {
     let (file, length) = with_length(path, file)?;
     let (header, text) = read_header(path, &file, length)?;
-    if header.settings != settings {
-        return Err(Error::model_file(path, "it was read with other settings"));
-    }
+    check_settings(path, &header, settings)?;
     check_sum(path, &file, length)?;
+    read_sections((path, file), (header, text), memory)
+}
+
+/// Reads a table of so many bytes within a file that another process has just written, without a pass over all of it for its checksum.
+///
+/// # Errors
+/// If the file cannot be read, or has another table.
+pub(super) fn read_table_within(
+    path: &Path,
+    (file, length): (FilePart, u64),
+    settings: &str,
+    memory: Option<u64>,
+) -> Result<LoadedTable> {
+    let (header, text) = read_header(path, &file, length)?;
+    check_settings(path, &header, settings)?;
+    read_sections((path, file), (header, text), memory)
+}
+
+fn check_settings(path: &Path, header: &Header, settings: &str) -> Result<()> {
+    match header.settings == settings {
+        true => Ok(()),
+        false => Err(Error::model_file(path, "it was read with other settings")),
+    }
+}
+
+/// Reads what follows the header, whose text has this length.
+fn read_sections(
+    (path, file): (&Path, FilePart),
+    (header, text): (Header, usize),
+    memory: Option<u64>,
+) -> Result<LoadedTable> {
     let ([targets, weights, groups, parts], all) =
         header.sections().ok_or_else(|| Error::model_file(path, TOO_LARGE))?;
     let mut place = (START + text) as u64;
