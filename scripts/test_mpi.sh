@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Trains over MPI with 1, 2 and 4 ranks, on the CPU and on the software adapter, and checks what is promised: the weights of one
-# rank within 1e-5, the same bits in each run, resumed runs, the end of all ranks when one dies, and refusals.
+# rank within 1e-5, the same bits in each run, one reader of the table on a machine, resumed runs, the end of all ranks when one dies, and
+# refusals.
 #
 #     scripts/test_mpi.sh            builds the program with the feature `mpi`
 #     scripts/test_mpi.sh PROGRAM    takes this one
@@ -34,6 +35,8 @@ end() {
 }
 trap end EXIT
 cd "$folder"
+# Temporary files of the program, of which nothing may be left.
+mkdir temporary
 
 fail() {
     echo "FAILED: $*" >&2
@@ -84,7 +87,10 @@ PYTHON
 ranks() {
     local count="$1"
     shift
-    mpirun --oversubscribe -n "$count" "$program" "$@"
+    mpirun --oversubscribe -n "$count" env TMPDIR="$folder/temporary" "$program" "$@"
+}
+nothing_left() {
+    [ -z "$(ls temporary)" ] || fail "$1 leaves $(ls temporary)"
 }
 
 layers="dense(24), batch_norm, tanh, dropout(0.1), dense(24), tanh, dense(2)"
@@ -105,6 +111,38 @@ for device in $devices; do
     done
 done
 
+echo "== one reader of the table"
+# Beyond 4 MiB the other ranks leave the rows in the file of the first one.
+awk 'BEGIN {
+    srand(8)
+    print "a,b,c,d,e,f,y"
+    for (i = 0; i < 90000; i++) {
+        sum = 0
+        for (j = 0; j < 6; j++) { x = rand() * 2 - 1; sum += x * (j % 3 - 1); printf "%.4f,", x }
+        printf "%.4f\n", sum
+    }
+}' >large.csv
+large=(--target y --hidden 8 --optimizer sgd --lr 0.02 --batch-size 4500 --epochs 2 --seed 3 --device cpu --no-report --quiet)
+"$program" train large.csv "${large[@]}" --out large-1
+ranks 2 train large.csv "${large[@]}" --out large-2
+worst="$(python3 difference.py large-1/model.safetensors large-2/model.safetensors)" ||
+    fail "2 ranks with rows in a file differ from one by $worst"
+# Only the first rank gets standard input, so the others have their rows from it.
+ranks 2 train - "${large[@]}" --out large-input <large.csv
+cmp large-2/model.safetensors large-input/model.safetensors || fail "rows of standard input give other bits"
+# The first rank, too, has its rows in a file.
+ranks 2 train large.csv "${large[@]}" --host-memory 8MiB --table-cache cache --out large-stored
+cmp large-2/model.safetensors large-stored/model.safetensors || fail "rows beyond the memory give other bits"
+ranks 2 train large.csv "${large[@]}" --host-memory 8MiB --table-cache cache --out large-cached
+cmp large-2/model.safetensors large-cached/model.safetensors || fail "rows of the cache give other bits"
+[ "$(ls cache | wc -l)" -eq 1 ] || fail "the cache has $(ls cache)"
+ranks 2 train large.csv "${large[@]}" --valid table-of-rows.csv --out large-valid 2>said && fail "a missing table of validation rows is no error"
+grep -q "table-of-rows.csv" said || fail "the missing table is not named: $(cat said)"
+head -n 3000 large.csv >table-of-rows.csv
+ranks 2 train large.csv "${large[@]}" --valid table-of-rows.csv --out large-valid
+ranks 2 train large.csv "${large[@]}" --init large-2/model.safetensors --out large-init
+nothing_left "a run"
+
 echo "== resumed runs"
 long=("${settings[@]}" --lr 0.02 --batch-size 32 --device cpu --checkpoint-every 1)
 ranks 2 "${long[@]}" --epochs 12 --out whole --quiet
@@ -121,7 +159,7 @@ echo "== a rank that dies"
 # Long enough to be killed in between: what is left is resumed.
 dying=("${settings[@]}" --lr 0.02 --batch-size 32 --device cpu --epochs 400 --checkpoint-every 1)
 ranks 2 "${dying[@]}" --out undisturbed --quiet
-mpirun --oversubscribe -n 2 "$program" "${dying[@]}" --out killed --quiet >said 2>&1 &
+mpirun --oversubscribe -n 2 env TMPDIR="$folder/temporary" "$program" "${dying[@]}" --out killed --quiet >said 2>&1 &
 launcher=$!
 # The model of a first epoch, and some more epochs.
 for _ in $(seq 600); do
@@ -141,6 +179,7 @@ ended=$(($(wc -l <killed/history.csv) - 1))
 ranks 2 resume killed --no-report >said 2>&1 || fail "cannot be resumed: $(cat said)"
 grep -q "goes on from the end of epoch" said || fail "the run did not go on from a checkpoint: $(cat said)"
 cmp undisturbed/model.safetensors killed/model.safetensors || fail "the run that lost a rank has other bits"
+[ -d /proc/self/fd ] && nothing_left "a killed run"
 echo "killed after $ended epochs and resumed"
 
 echo "== refusals and errors"
@@ -158,6 +197,8 @@ refused "share the batches of one" ranks 2 "${settings[@]}" "${usual[@]}" --fold
 refused "find-lr" ranks 2 "${settings[@]}" --lr auto --epochs 2 --out refused
 refused "batch-size" ranks 2 "${settings[@]}" --lr 0.02 --batch-size 0 --out refused
 refused "nothing-there" ranks 2 "${settings[@]}" --ignore nothing-there --out refused
+refused "TMPDIR can name a folder" mpirun --oversubscribe -n 2 env TMPDIR="$folder/no-folder" "$program" "${settings[@]}" --epochs 2 --out refused
+refused "missing.csv" ranks 2 train missing.csv --target kind --out refused
 [ ! -e refused ] || fail "a refused run has left a folder"
 
 echo "all promises are kept"

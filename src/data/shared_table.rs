@@ -20,7 +20,7 @@ use crate::files::{FilePart, TempFile};
 const PURPOSE: &str = "the table as numbers, for the other ranks of this machine";
 /// Bytes of features from which on a process leaves them in the file: rows in memory are found faster, and so few take little of it.
 /// Tests have small tables, and should leave some of them in the file.
-const LARGE: u64 = if cfg!(test) { 1 << 10 } else { 16 << 20 };
+const LARGE: u64 = if cfg!(test) { 1 << 10 } else { 4 << 20 };
 
 /// A table in a file that other processes may open, for as long as this value is there.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ impl SharedPlace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Target, TableOptions};
+    use crate::data::{TableOptions, Target};
     use crate::random::Seed;
 
     /// Rows with texts, gaps, weights and numbers of both precisions.

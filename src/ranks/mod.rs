@@ -15,6 +15,8 @@ use std::sync::mpsc::{Receiver, channel};
 #[cfg(feature = "mpi")]
 pub use mpi::{abort, of_mpi};
 pub use threads::thread_ranks;
+#[cfg(all(test, feature = "cli"))]
+pub(crate) use threads::thread_ranks_on;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -137,7 +139,9 @@ impl Ranks {
         &self,
         compute: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
-        let unread = |error: serde_json::Error| failed(&format!("a message of rank {}: {error}", self.source));
+        let unread = |error: serde_json::Error| {
+            failed(&format!("a message of rank {}: {error}", self.source))
+        };
         if self.has_rows_of_another() {
             let all = self.gather(&[])?;
             return serde_json::from_slice(&all[self.source]).map_err(unread);

@@ -12,8 +12,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ::mpi::collective::CommunicatorCollectives;
-use ::mpi::datatype::{Partition, PartitionMut};
 use ::mpi::collective::Root;
+use ::mpi::datatype::{Partition, PartitionMut};
 use ::mpi::topology::{Communicator, SimpleCommunicator};
 use ::mpi::{Count, Threading};
 
@@ -72,7 +72,8 @@ pub fn of_mpi() -> Result<Ranks> {
     let (share, machines) = told.ok_or_else(|| {
         failed("MPI does not start, was started before, or allows no threads beside its own")
     })?;
-    let rank = MpiRank { share, machines, requests: Mutex::new(Some(requests)), thread: Some(thread) };
+    let rank =
+        MpiRank { share, machines, requests: Mutex::new(Some(requests)), thread: Some(thread) };
     let rank = Arc::new(rank);
     *ABORT.lock().unwrap_or_else(PoisonError::into_inner) = rank.sender();
     Ok(Ranks::new(rank))

@@ -45,10 +45,8 @@ impl ReadyRun {
     ) -> Result<Self> {
         let data = &table.data;
         let known = table.preparation.clone();
-        let (model, mut options) = (
-            config.model(data)?,
-            config.options(&data.train, origin.filter(|_| known.is_none())),
-        );
+        let (model, mut options) =
+            (config.model(data)?, config.options(&data.train, origin.filter(|_| known.is_none())));
         options.preparation = known.or(options.preparation);
         let found = found_rate(config, (&model, data), &mut options, quiet)?;
         let planned = epochs_in_time(config, (&model, data), &options, config.members)?;

@@ -200,7 +200,8 @@ impl Trainer {
         options: &TrainOptions,
     ) -> Result<(Option<TrainPlan>, Preprocessing)> {
         Self::checked(model, data, options, |MemoryPlanner { model, data, options, .. }, _| {
-            let TargetScaling { preparation, loss, .. } = scaled(model, options, &data.train, None)?;
+            let TargetScaling { preparation, loss, .. } =
+                scaled(model, options, &data.train, None)?;
             let options = &TrainOptions { loss, ..options.clone() };
             let room = MemoryPlanner { model, data, options, device: Some(device) };
             let (plan, streaming) = room.plan()?;
