@@ -210,7 +210,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = table(folder.path(), "t.csv", 400);
         let other = table(folder.path(), "other.csv", 90);
-        let few = table(folder.path(), "few.csv", 40);
+        let few = table(folder.path(), "few.csv", 12);
         let earlier = opened(&[0], |_| config_with(&path, &[])).1.remove(0).unwrap().0;
         let model = folder.path().join("model.safetensors").display().to_string();
         write_model(&earlier.trained(), &model).unwrap();
@@ -219,7 +219,7 @@ mod tests {
             (&path, &[("init", &model)], true),
             (&path, &[("valid", &other)], true),
             // The rank that reads has its rows in a file, too.
-            (&path, &[("host-memory", "4KiB"), ("table-cache", "none")], true),
+            (&path, &[("host-memory", "60KiB"), ("table-cache", "none")], true),
             (&few, &[], false),
         ];
         for (table, more, in_file) in cases {
@@ -231,6 +231,8 @@ mod tests {
                 assert_eq!(readers, sources, "{more:?}");
                 assert!(shared == apart, "{more:?}: other weights");
                 assert_eq!(stored[3], in_file, "{more:?}");
+                let beyond_memory = more.iter().any(|(name, _)| *name == "host-memory");
+                assert_eq!(stored[0], beyond_memory, "{more:?}");
             }
         }
     }
@@ -294,7 +296,8 @@ mod tests {
         });
         let another: Vec<bool> = rows.iter().map(|it| it.1).collect();
         assert_eq!(another, [false, true, false, true]);
-        assert!(rows.iter().all(|it| it.0.train == rows[0].0.train));
+        let rows_of = |data: &Split| (data.train.x().to_vec(), data.train.y().clone());
+        assert!(rows.iter().all(|it| rows_of(&it.0) == rows_of(&rows[0].0)));
         let told = rows[0].2.last().unwrap().to_string();
         assert!(
             told.contains("rank 2 has read the table apart") && told.contains("no way"),
