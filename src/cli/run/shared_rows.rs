@@ -172,11 +172,13 @@ mod tests {
         })
     }
 
+    type Opened = Result<(Trainer, ReadyRun), Failure>;
+
     /// Opens a run on each rank, whose table is as `config` says, and counts the ranks that read a table.
     fn opened(
         machines: &[usize],
         config: impl Fn(usize) -> RunConfig + Sync,
-    ) -> (usize, Vec<Result<(Trainer, ReadyRun), Failure>>) {
+    ) -> (usize, Vec<Opened>) {
         let readers = AtomicUsize::new(0);
         let runs = on_ranks(machines, |ranks| {
             let config = config(ranks.share().rank);
@@ -214,25 +216,23 @@ mod tests {
         let earlier = opened(&[0], |_| config_with(&path, &[])).1.remove(0).unwrap().0;
         let model = folder.path().join("model.safetensors").display().to_string();
         write_model(&earlier.trained(), &model).unwrap();
-        let cases: [(&str, &[(&str, &str)], bool); 5] = [
-            (&path, &[("scale", "quantile"), ("valid", "0.25")], true),
-            (&path, &[("init", &model)], true),
-            (&path, &[("valid", &other)], true),
+        let cases = [
+            config_with(&path, &[("scale", "quantile"), ("valid", "0.25")]),
+            config_with(&path, &[("init", &model)]),
+            config_with(&path, &[("valid", &other)]),
             // The rank that reads has its rows in a file, too.
-            (&path, &[("host-memory", "60KiB"), ("table-cache", "none")], true),
-            (&few, &[], false),
+            config_with(&path, &[("host-memory", "60KiB"), ("table-cache", "none")]),
+            // Few rows are in the memory of all ranks.
+            config_with(&few, &[]),
         ];
-        for (table, more, in_file) in cases {
-            let config = config_with(table, more);
+        for (case, config) in cases.into_iter().enumerate() {
             let (readers, apart, _) = weights(&APART, &config);
-            assert_eq!(readers, 4, "{more:?}");
+            assert_eq!(readers, 4, "{case}");
             for (machines, sources) in [(IN_PAIRS, 2), (TOGETHER, 1)] {
                 let (readers, shared, stored) = weights(&machines, &config);
-                assert_eq!(readers, sources, "{more:?}");
-                assert!(shared == apart, "{more:?}: other weights");
-                assert_eq!(stored[3], in_file, "{more:?}");
-                let beyond_memory = more.iter().any(|(name, _)| *name == "host-memory");
-                assert_eq!(stored[0], beyond_memory, "{more:?}");
+                assert_eq!(readers, sources, "{case}");
+                assert!(shared == apart, "{case}: other weights");
+                assert_eq!((stored[0], stored[3]), (case == 3, case != 4), "{case}");
             }
         }
     }
