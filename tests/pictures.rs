@@ -155,6 +155,8 @@ fn importance_is_in_order_and_texts_are_escaped() {
     let widths: Vec<f64> =
         attributes(&svg, "rect", "width").iter().skip(1).map(|it| it.parse().unwrap()).collect();
     assert!((widths[0] / widths[1] - 3.0).abs() < 0.01, "0.6 against 0.2: {widths:?}");
+    // The captions have room, also for a loss with many digits.
+    assert!(!picture::importance(&columns, 0.069_912_345).svg().contains('…'));
 }
 
 fn floats(value: &Value) -> Vec<f64> {

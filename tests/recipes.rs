@@ -68,6 +68,36 @@ fn a_recipe_trains_and_repeats_from_its_settings() {
 
 /// The recipe `tabm` with a small network: the number of rows decides the batches, and patience ends the run.
 #[test]
+fn a_run_that_begins_with_a_model_has_its_network() {
+    let place = tables();
+    let train = "train t.csv --target y --ignore kind --no-report";
+    place.ok(&format!("{train} --recipe realmlp --epochs 2 --out first"));
+    let begin = "--init first/model.safetensors --epochs 1";
+    let (_, said) =
+        place.ok(&format!("{train} {begin} --optimizer sgd --lr 1e-30 --valid 0 --out next"));
+    assert!(said.contains("network that of the model of --init: embedding("), "{said}");
+    let layers = |run: &str| {
+        let told = place.out(&format!("info {run}"));
+        told[..told.find("predicts").unwrap()].to_string()
+    };
+    assert_eq!(layers("first"), layers("next"));
+    let predicted = |run: &str| place.out(&format!("predict {run} t.csv"));
+    assert_eq!(predicted("first"), predicted("next"));
+    // The record has the layers, and trains the same network again.
+    place.ok("train --config next/config.toml --no-report --out again");
+    assert_eq!(place.bytes(&format!("next/{MODEL}")), place.bytes(&format!("again/{MODEL}")));
+    // A person's network is taken as it is given, and has to fit.
+    let said = place.refused(&format!("{train} {begin} --hidden 4 --out other"));
+    assert!(said.contains("give the layers of those weights"), "{said}");
+    // Where not all weights have to fit, the others begin anew; so does a last layer for another target.
+    let numbers = "train t.csv --no-report --ignore two,four,many";
+    place.ok(&format!("{numbers},kind --target y --hidden 9 --epochs 1 --out numbers"));
+    let begin = "--init numbers/model.safetensors --init-strict false --epochs 1 --out classes";
+    let (_, said) = place.ok(&format!("{numbers},y --target kind {begin}"));
+    assert!(said.contains("network that of the model of --init: dense(9), relu, dense"), "{said}");
+}
+
+#[test]
 fn tabm_takes_batches_by_the_number_of_rows_and_stops() {
     let place = tables();
     let layers = "batch_ensemble(4,dense(8),relu,dropout(0.1),dense)";

@@ -151,6 +151,12 @@ fn variables_of_a_sweep_stand_in_its_layers() {
     let place = tables();
     let file = "epochs = 2\nlayers = \"{body}dense\"\n[variables]\nbody = [\"dense({width}), tanh, \"]\nwidth = [3, 5]";
     place.write("v.toml", file);
+    let unused = file.replace("width}), tanh, \"]", "width}), tanh, \", \"tanh, \"]");
+    place.write("u.toml", &unused);
+    let said = place.run("sweep t.csv --target y --config u.toml --search grid --out u");
+    let said = String::from_utf8(said.stderr).unwrap();
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("1 of 4 trials has the settings of others"), "{said}");
     let told = place.out("sweep t.csv --target y --config v.toml --search grid --out v");
     assert_eq!(place.read("v/sweep.csv").lines().count(), 3);
     for (trial, width) in [(0, 3), (1, 5)] {
@@ -161,6 +167,13 @@ fn variables_of_a_sweep_stand_in_its_layers() {
     }
     // What all trials have alike is no column of the table that is shown.
     assert!(told.lines().next().unwrap().ends_with("epoch  width"), "{told}");
+    // The layers of each trial, as they would be typed.
+    let layers: Vec<&str> = told.lines().skip(4).take(2).collect();
+    assert_eq!(told.lines().nth(3), Some("layers"), "{told}");
+    for (trial, width) in [(0, 3), (1, 5)] {
+        let want = format!("    {trial}  dense({width}), tanh, dense");
+        assert!(layers.contains(&want.as_str()), "{want}: {told}");
+    }
 }
 
 #[test]
@@ -176,6 +189,12 @@ fn a_search_leaves_the_mean_of_networks_that_are_best_together() {
     assert_eq!(members[0], metrics["best"]["trial"].as_u64().unwrap());
     assert!(value < alone || members.len() == 1 && value == alone, "{metrics}");
     assert!(told.trim_end().lines().last().unwrap().starts_with("t: the "), "{told}");
+    // Networks of different layers may be members: all trials have the same rows.
+    let layers = |trial: &u64| {
+        let config = place.read(&format!("t/trials/{trial}/config.toml"));
+        config.lines().find(|it| it.starts_with("layers")).unwrap().to_string()
+    };
+    assert!(members.len() > 1 && layers(&members[0]) != layers(&members[1]), "{metrics}");
     // The mean of the members' predictions, computed by hand, has the RMSE that is told.
     let columns = |run: &str| -> Vec<(f64, f64)> {
         let text = place.read(&format!("{run}/validation.csv"));
@@ -218,10 +237,37 @@ fn a_search_leaves_the_mean_of_networks_that_are_best_together() {
     assert_eq!(weights("one/model.safetensors"), weights(&best));
     let alone: Value = serde_json::from_str(&place.read("one/metrics.json")).unwrap();
     assert_eq!(alone["members"].as_array().unwrap().len(), 1);
+    // A table gives pictures and a report of the model.
+    let said = place.run("evaluate t t.csv");
+    let said = String::from_utf8(said.stderr).unwrap();
+    assert!(said.contains("wgrad report t t.csv --out report.html"), "{said}");
+    place.out("report t t.csv --out report.html");
+    let page = place.read("report.html");
+    assert!(page.contains("wgrad report t<") && !page.contains("wgrad resume"), "{page}");
+    let drawn = place.out("plot t t.csv --out pictures");
+    assert!(drawn.contains("pictures/residuals.svg"), "{drawn}");
+    assert!(place.out("plot t --what residuals --out more").contains("more/residuals.svg"));
+    assert!(place.out("plot t --out trials").contains("trials/trials.svg"));
     // What is given is not tried.
     place.out("tune t.csv --target y --recipe plain --hidden 4 --lr 0.01 --epochs 2 --trials 2 --out given --quiet");
     let header = place.read("given/sweep.csv").lines().next().unwrap().to_string();
     assert!(header.starts_with("trial,batch-size,weight-decay,valid_"), "{header}");
+}
+
+#[test]
+fn a_search_with_folds_has_the_figures_of_its_folds() {
+    let place = tables();
+    place.out("tune t.csv --target y --recipe plain --hidden 4 --epochs 2 --trials 2 --folds 2 --out t --quiet");
+    let read = |name: &str| -> Value { serde_json::from_str(&place.read(name)).unwrap() };
+    let own = read("t/metrics.json");
+    let best = read(&format!("t/trials/{}/metrics.json", own["best"]["trial"]));
+    assert!(best["valid_rmse"].as_f64().is_some(), "{best}");
+    assert_eq!(own["valid_rmse"], best["valid_rmse"]);
+    let told = place.out("info t");
+    assert!(told.contains("valid rmse: ") && told.contains("valid r2: "), "{told}");
+    let said = place.run("evaluate t t.csv");
+    let said = String::from_utf8(said.stderr).unwrap();
+    assert!(said.contains("rows are equal to rows that this run was trained on"), "{said}");
 }
 
 #[test]
@@ -267,7 +313,7 @@ fn a_time_decides_the_number_of_trials_and_of_epochs() {
     let said = String::from_utf8(output.stderr).unwrap();
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
-        said.contains("so that 500 ms are enough") && said.contains("of 3000000 epochs"),
+        said.contains("so that 500 ms are enough") && said.contains("of 3,000,000 epochs"),
         "{said}"
     );
     let config: toml::Table = place.read("r/config.toml").parse().unwrap();
@@ -297,6 +343,8 @@ fn wrong_searches_are_refused() {
     ] {
         let said = place.refused(&format!("tune t.csv --target y {options} --out r"));
         assert!(said.contains(want), "{options}: {said}");
+        // What holds for the whole search is told of no trial.
+        assert!(!said.contains("trial 0"), "{options}: {said}");
         assert!(!place.path("r").exists(), "{options}");
     }
     let said = place.refused("tune - --target y --task regress --out r");
@@ -333,8 +381,36 @@ fn wrong_sweeps_are_refused_and_failed_trials_told() {
     ] {
         let said = place.refused(&format!("sweep t.csv --target y {options} --out r"));
         assert!(said.contains(want), "{options}: {said}");
+        let is_of_one = options.contains("wrong.toml");
+        assert_eq!(said.contains("error: trial "), is_of_one, "{said}");
         assert!(!place.path("r").exists(), "{options}");
     }
+    // The place is that where the setting was given.
+    place.write("all.toml", "epochs = -1\nlr = [0.1, 0.2]");
+    let said = place.refused("sweep t.csv --target y --config all.toml --out r");
+    assert!(said.contains("error: all.toml: epochs: "), "{said}");
+    let said = place.refused("sweep t.csv --target y --config s.toml --batch-size 0 --out r");
+    assert!(said.contains("--batch-size"), "{said}");
+    // Layers that are tried are part of how rows are read, and the problem is one of all trials.
+    place.write("layers.toml", "layers = [\"dense\", \"dense(3), dense\"]");
+    let said = place
+        .refused("sweep t.csv --target y --config layers.toml --search grid --valid 0 --out r");
+    assert!(said.contains("error: --valid: trials are judged"), "{said}");
+    place.write("last.toml", "layers = \"dense({width})\"\n[variables]\nwidth = [3, 3, 3]");
+    let said = place.refused("sweep t.csv --target y --config last.toml --trials 3 --out r");
+    assert!(said.contains("dense(3)") && !said.contains("trial 0"), "{said}");
+    place.write("last.toml", "layers = \"dense({width})\"\n[variables]\nwidth = [1, 3]");
+    let said = place.refused("sweep t.csv --target y --config last.toml --search grid --out r");
+    assert!(said.contains("trial 1 (width 3): "), "{said}");
+    place.write("twice.toml", "lr = [0.1, 0.2, 0.1]");
+    let said = place.refused("sweep t.csv --target y --config twice.toml --search grid --out r");
+    assert!(said.contains("lr: 0.1 is there twice"), "{said}");
+    place.write(
+        "circle.toml",
+        "layers = \"{a}dense\"\n[variables]\na = [\"{b}\"]\nb = [\"{a}\", \"\"]",
+    );
+    let said = place.refused("sweep none.csv --target y --config circle.toml --out r");
+    assert!(said.contains("circle.toml: variables.a: its values come back to it"), "{said}");
     fs::write(
         place.path("far.toml"),
         "epochs = 3\nhidden = [4]\noptimizer = \"sgd\"\nlr = [0.01, 1e30]",

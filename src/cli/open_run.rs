@@ -77,6 +77,11 @@ pub(super) fn figures_of(run: &Path) -> Result<Option<Map<String, Value>>> {
     serde_json::from_str(&text).map(Some).map_err(damaged)
 }
 
+/// Returns true for the name of a loss or a metric in `metrics.json`.
+pub(super) fn is_figure(name: &str) -> bool {
+    name == "train_loss" || name.starts_with("valid_")
+}
+
 /// Returns a network with the weights of another file.
 fn with_weights(
     mut trained: TrainedModel,

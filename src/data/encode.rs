@@ -135,9 +135,10 @@ impl Dataset {
         if let Some(column) = columns.iter().find(crowded) {
             let name = list(&[&column.name]);
             let problem = format!(
-                "column {name} has {} different texts, of which at most {MOST_ONE_HOT} may have an input each; give ‘columns’ \
+                "column {name} has {} different texts, of which at most {} may have an input each; give ‘columns’ \
                  {} for a table, a larger ‘min_count’ for fewer texts, or ‘ignore’ {}",
-                column.encoding.values().len(),
+                count(column.encoding.values().len() as u64),
+                count(MOST_ONE_HOT as u64),
                 option_value(&column.name, ":embedding(8)"),
                 option_value(&column.name, "")
             );
@@ -366,8 +367,10 @@ fn told_pooled(column: &Column) -> Option<ColumnNote> {
         _ => ("texts have", "all of them"),
     };
     let text = format!(
-        "{texts} {have} fewer than {least} training rows in {}, {rows} with {of}: they share {share} with any other text",
-        list(&[&column.name])
+        "{} {have} fewer than {least} training rows in {}, {} with {of}: they share {share} with any other text",
+        count(*texts as u64),
+        list(&[&column.name]),
+        count(*rows as u64)
     );
     Some(ColumnNote { form: NoteForm::RareTexts, text })
 }

@@ -10,7 +10,7 @@ use super::{
     ParamLayout, ParamView,
 };
 use crate::error::{Error, Result};
-use crate::shape::{bytes_text, pluralize};
+use crate::shape::{bytes_text, count, pluralize};
 
 /// A multi-layer perceptron: plain data, to be printed, compared and stored.
 ///
@@ -389,8 +389,8 @@ fn rows(
         let place = format!("{place}{index}");
         let below = format!("{place}.");
         let own = counts.iter().filter(|(name, _)| name.starts_with(&below));
-        let count: usize = own.map(|(_, count)| count).sum();
-        writeln!(f, "{place:<3} {name:<11} {sizes:>16} {count:>12}")?;
+        let parameters = count(own.map(|(_, count)| *count as u64).sum());
+        writeln!(f, "{place:<3} {name:<11} {sizes:>16} {parameters:>12}")?;
         match &shape.layer {
             Layer::Residual(inner) => rows(f, &inside(inner)?, &below, counts)?,
             Layer::BatchEnsemble(it) => rows(f, &inside(&it.layers)?, &below, counts)?,
@@ -416,6 +416,12 @@ mod tests {
             model.shapes(64).unwrap().iter().map(|s| (s.inputs, s.outputs)).collect();
         assert_eq!(widths, [(64, 128), (128, 128), (128, 64), (64, 64), (64, 10)]);
         assert_eq!(model.outputs(64).unwrap(), 10);
+    }
+
+    #[test]
+    fn parameters_are_told_with_commas() {
+        let told = Sequential::new().dense(64).relu().dense(3).summary(128).unwrap().to_string();
+        assert!(told.contains("128 -> 64        8,256\n"), "{told}");
     }
 
     #[test]

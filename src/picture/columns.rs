@@ -35,10 +35,7 @@ pub fn importance(columns: &[Importance], loss: f64) -> Picture {
     order.truncate(IMPORTANT);
     let repeats = columns.first().map_or(0, |it| it.rises.len());
     let mut below = vec![
-        format!(
-            "rise of the loss, now {}, when a column is shuffled among the rows",
-            few_digits(loss)
-        ),
+        format!("rise of the loss, now {}, when a column is shuffled", few_digits(loss)),
         format!("bar: mean of {repeats} shuffles; line: from the least to the largest"),
     ];
     if columns.len() > IMPORTANT {

@@ -289,7 +289,10 @@ impl Console {
         }
         let epochs = summary.epochs;
         if let Some(kept) = summary.kept.as_ref().filter(|kept| kept.epoch != epochs) {
-            self.say("kept", &format!("epoch {}, the best of {epochs}", kept.epoch));
+            self.say(
+                "kept",
+                &format!("epoch {}, the best of {}", kept.epoch, count(epochs.into())),
+            );
             if let Some(text) = summary.last.as_ref().and_then(|last| overfitted(kept, last)) {
                 self.say("kept", &text);
             }

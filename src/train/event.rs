@@ -367,7 +367,9 @@ impl fmt::Display for Warning {
             Self::OneBatch { batch, rows } => {
                 write!(
                     f,
-                    "‘batch_size’ {batch} is more than the {rows} training rows: each epoch is one step over all of them"
+                    "‘batch_size’ {} is more than the {} training rows: each epoch is one step over all of them",
+                    count(*batch as u64),
+                    count(*rows as u64)
                 )
             }
             Self::SoftwareAdapter => {
@@ -440,8 +442,9 @@ impl fmt::Display for Warning {
                 let (steps, were) = if *skipped == 1 { ("step", "was") } else { ("steps", "were") };
                 write!(
                     f,
-                    "{skipped} {steps} of epoch {epoch} {were} skipped: gradients times the loss scale were too large for half \
-                     precision; the scale is {scale} now. A few are usual while it settles; if they go on, use ‘precision’ f32"
+                    "{} {steps} of epoch {epoch} {were} skipped: gradients times the loss scale were too large for half \
+                     precision; the scale is {scale} now. A few are usual while it settles; if they go on, use ‘precision’ f32",
+                    count((*skipped).into())
                 )
             }
             Self::StepsLost { epoch, skipped, batches } => {
@@ -452,8 +455,9 @@ impl fmt::Display for Warning {
                 };
                 write!(
                     f,
-                    "{skipped} {steps} of epoch {epoch}{of} {were} skipped: a loss or a gradient was no finite number. Nothing \
-                     was changed there, and the training loss leaves them out; look for extreme values in the data"
+                    "{} {steps} of epoch {epoch}{of} {were} skipped: a loss or a gradient was no finite number. Nothing \
+                     was changed there, and the training loss leaves them out; look for extreme values in the data",
+                    count((*skipped).into())
                 )
             }
             Self::SmallerSteps { problem, batch, step } => write!(

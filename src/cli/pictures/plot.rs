@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::fold_rows::{FoldRows, fold_rows};
 use super::run_files::{RunFiles, rows_for};
-use super::sweep_files::{SweepFiles, is_sweep};
+use super::sweep_files::{SweepFiles, has_model, is_sweep};
 use super::{ASKED_WORK, PICTURE, check_replaceable};
 use crate::cli::args::PlotArgs;
 use crate::cli::open_run::{REPORT, open_run};
@@ -51,7 +51,12 @@ struct Plotted {
 
 pub(crate) fn plot(args: &PlotArgs) -> Result<Exit> {
     let wanted = wanted(args.what.as_deref())?;
-    if is_sweep(&args.run) {
+    let is_of_sweeps = |name: &String| OF_SWEEPS.contains(&name.as_str());
+    // A search has a model, too, with pictures of its predictions.
+    let of_model = has_model(&args.run)
+        && (args.table.is_some() || !wanted.is_empty())
+        && !wanted.iter().any(is_of_sweeps);
+    if is_sweep(&args.run) && !of_model {
         return plot_sweep(args, &wanted);
     }
     let format = args.format.read_for(args.table.as_deref())?;
@@ -183,8 +188,11 @@ fn chosen(pictures: Vec<Picture>, wanted: &[String]) -> Result<Vec<Picture>> {
     if let Some(missing) = wanted.iter().find(|name| !there.contains(&name.as_str())) {
         let mut could: Vec<&str> = there;
         could.dedup();
-        let problem =
-            format!("this run has no picture {}; it has: {}", list(&[missing]), could.join(", "));
+        let missing = list(&[missing]);
+        let problem = match could.is_empty() {
+            true => format!("this run has no picture {missing}"),
+            false => format!("this run has no picture {missing}; it has: {}", could.join(", ")),
+        };
         return Err(Error::setting("--what", problem));
     }
     Ok(pictures.into_iter().filter(is_wanted).collect())

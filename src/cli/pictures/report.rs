@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::fold_rows::{FoldRows, fold_rows};
 use super::run_files::{RunFiles, rows_for};
-use super::sweep_files::{SweepFiles, is_sweep};
+use super::sweep_files::{SweepFiles, has_model, is_sweep};
 use super::{ASKED_WORK, TRAINING_WORK, check_replaceable};
 use crate::cli::args::{EvaluateArgs, ReportArgs};
 use crate::cli::next::after_run;
@@ -35,7 +35,8 @@ struct Reported {
 }
 
 pub(crate) fn report(args: &ReportArgs) -> Result<Exit> {
-    if is_sweep(&args.run) {
+    // Of a search with a table, the report is of its model.
+    if is_sweep(&args.run) && !(args.table.is_some() && has_model(&args.run)) {
         return report_sweep(args);
     }
     let out = match &args.out {
@@ -94,7 +95,12 @@ pub(crate) fn report(args: &ReportArgs) -> Result<Exit> {
     };
     let html = page(&predictor, files, parts, (evaluation, vec![]), ASKED_WORK)?;
     write_page(&out, &html, args.json)?;
-    next::show(&mut console, &[format!("wgrad plot {}", quoted(&args.run))]);
+    let run = quoted(&args.run);
+    let plot = match args.table.as_deref().filter(|_| is_sweep(&args.run)) {
+        Some(table) => format!("wgrad plot {run} {}", quoted(table)),
+        None => format!("wgrad plot {run}"),
+    };
+    next::show(&mut console, &[plot]);
     Ok(Exit::Done)
 }
 
@@ -191,12 +197,16 @@ fn next_commands(run: &Path) -> Vec<NextCommand> {
     let command = |purpose: &str, command: String| NextCommand { purpose: purpose.into(), command };
     let mut commands: Vec<NextCommand> =
         after_run(run).into_iter().map(|it| command(it.purpose, it.command)).collect();
-    let run = quoted(run);
+    let folder = quoted(run);
+    if is_sweep(run) {
+        commands.push(command("The report of the search", format!("wgrad report {folder}")));
+        return commands;
+    }
     commands.push(command(
         "Go on after a stop, or train longer",
-        format!("wgrad resume {run} --epochs COUNT"),
+        format!("wgrad resume {folder} --epochs COUNT"),
     ));
-    commands.push(command("These pictures as files", format!("wgrad plot {run}")));
+    commands.push(command("These pictures as files", format!("wgrad plot {folder}")));
     commands
 }
 

@@ -23,6 +23,11 @@ pub(super) fn is_sweep(run: &Path) -> bool {
     run.join(SWEEP).is_file()
 }
 
+/// Returns true for a folder of `wgrad tune`, which is a sweep's and has a model of its own.
+pub(super) fn has_model(run: &Path) -> bool {
+    run.join(crate::export::MODEL_FILE).is_file()
+}
+
 /// The results of a sweep.
 pub(super) struct SweepFiles {
     sweep: PathBuf,

@@ -20,7 +20,7 @@ use super::parts::{TrainedPart, remove_part, remove_parts};
 use super::ranks::check_alone;
 use super::sweep_merge::merge_sweep;
 use super::sweep_results::{
-    Judged, SettingsByTrial, SweepTable, TrialResult, best_first, best_table,
+    Judged, SettingsByTrial, SweepTable, TrialResult, TriedSettings, best_first, best_table,
 };
 use super::sweep_shard::{SHARD_END, Shard, ShardEnd, TableChecksums, device_text};
 use super::sweep_space::{
@@ -46,8 +46,8 @@ use crate::cli::wording::quoted;
 use crate::cli::{Exit, Failure, next};
 use crate::error::{Error, Result};
 use crate::files::write_file;
-use crate::report::{Console, JsonLines, pluralize};
-use crate::train::{Member, Trainer};
+use crate::report::{Console, JsonLines, count, pluralize};
+use crate::train::{Member, Trainer, Warning};
 
 /// The results of earlier rounds, by which trials went on or not.
 const ROUNDS: &str = "rounds.json";
@@ -152,10 +152,27 @@ pub(crate) fn sweep(args: &SweepArgs) -> Result<Exit, Failure> {
         tune: None,
     };
     check_folder(&out, args.force)?;
+    let typed: Vec<&str> = settings.texts().map(|it| it.0).collect();
+    let placed = |error| as_given(error, &typed, path);
     if shard.is_some() {
-        sweep.tables = Some(TableChecksums::of(&sweep.base(&out)?)?);
+        let base = sweep.base(&out).map_err(placed)?;
+        sweep.tables = Some(TableChecksums::of(&base)?);
     }
-    run(sweep, &out, Verbosity::of_training(&args.output), true)
+    let ended = run(sweep, &out, Verbosity::of_training(&args.output), true);
+    ended.map_err(|failure| Failure { error: Box::new(placed(*failure.error)), ..failure })
+}
+
+/// Names the place where a setting was given, in an error that names the record in the sweep's folder.
+fn as_given(error: Error, typed: &[&str], file: &Path) -> Error {
+    let Error::Setting { name, problem } = error else { return error };
+    let record = name.strip_prefix(SWEEP).and_then(|rest| rest.strip_prefix(": "));
+    let name = match record {
+        Some("table") if typed.contains(&"table") => "TABLE".to_string(),
+        Some(key) if typed.contains(&key) => format!("--{key}"),
+        Some(key) => format!("{}: {key}", file.display()),
+        None => name,
+    };
+    Error::Setting { name, problem }
 }
 
 /// Returns the folder of a sweep, and puts one named after its table into the settings where none is given.
@@ -220,6 +237,11 @@ impl Sweep {
         run_config_knowing(&self.given(&first, out)?, &mut self.target_kinds)
     }
 
+    /// Returns what trials with these settings have.
+    fn tried<'a>(&'a self, settings: &'a SettingsByTrial<'a>) -> TriedSettings<'a> {
+        TriedSettings { settings, space: &self.space, shared: &self.settings }
+    }
+
     /// Returns true if a trial is trained here.
     pub(super) fn has(&self, trial: usize) -> bool {
         self.shard.is_none_or(|shard| shard.has(trial))
@@ -232,14 +254,39 @@ impl Sweep {
             Search::Grid => grid_trials(&self.space)?,
             Search::Random | Search::Halving => random_trials(&self.space, self.trials, seed),
         };
-        let trial = |(number, settings): (usize, TrialSettings)| {
-            let folder = out.join(TRIALS).join(number.to_string());
-            let given = self.given(&settings, &folder)?;
-            let config = run_config_knowing(&given, &mut self.target_kinds);
-            let config = config.map_err(|error| of_trial(error, number, &settings))?;
-            Ok(SweepTrial { number, settings, config })
-        };
-        all.into_iter().enumerate().map(trial).collect()
+        let mut trials = Vec::new();
+        for (number, settings) in all.iter().enumerate() {
+            match self.config_of(number, settings, out) {
+                Ok(config) => {
+                    trials.push(SweepTrial { number, settings: settings.clone(), config });
+                }
+                Err(error) => {
+                    // An error of the first trial may be one of all.
+                    let mut others = all.iter().enumerate().skip(1);
+                    let mut of_other = |(other, settings): (usize, &TrialSettings)| {
+                        self.config_of(other, settings, out).err().map(|it| it.to_string())
+                    };
+                    let text = Some(error.to_string());
+                    if number == 0 && others.all(|it| of_other(it) == text) {
+                        return Err(error);
+                    }
+                    return Err(of_trial(error, number, settings));
+                }
+            }
+        }
+        Ok(trials)
+    }
+
+    /// Returns the settings of a run for a trial.
+    fn config_of(
+        &mut self,
+        number: usize,
+        settings: &TrialSettings,
+        out: &Path,
+    ) -> Result<RunConfig> {
+        let folder = out.join(TRIALS).join(number.to_string());
+        let given = self.given(settings, &folder)?;
+        run_config_knowing(&given, &mut self.target_kinds)
     }
 
     /// Returns settings with those of a trial.
@@ -261,6 +308,24 @@ impl Sweep {
         };
         let mut options = trial.iter().filter(|(key, _)| !variable(key));
         Ok(options.try_fold(base, with)?.with("out", path_text(out)))
+    }
+
+    /// Warns of trials of a grid that have the settings of others, as when a variable stands in none of their texts.
+    fn repeated(&self, trials: &SettingsByTrial<'_>) -> Result<Option<Warning>> {
+        if self.search != Search::Grid {
+            return Ok(None);
+        }
+        let given = trials.values().map(|trial| self.given(trial, Path::new("")));
+        let texts = given.map(|settings| Ok(format!("{:?}", settings?)));
+        let different: HashSet<String> = texts.collect::<Result<_>>()?;
+        let repeated = trials.len() - different.len();
+        let problem = format!(
+            "{} of {} {} the settings of others, and the same results, since not all variables stand in their texts",
+            count(repeated as u64),
+            pluralize(trials.len() as u64, "trial"),
+            if repeated == 1 { "has" } else { "have" }
+        );
+        Ok((repeated > 0).then_some(Warning::Noted { problem }))
     }
 
     /// Returns the number of trials that compete with one another: all, or of `wgrad tune` nine at a time.
@@ -308,6 +373,8 @@ pub(super) fn run(
     let mut begun = Instant::now();
     let trials = sweep.trials(out)?;
     let mut prepared = prepare(trials, |trial| sweep.has(trial), talk.quiet)?;
+    let repeated = sweep.repeated(&prepared.settings())?;
+    prepared.warnings.extend(repeated);
     if sweep.tune.is_some() {
         check_one_model(&prepared)?;
     }
@@ -418,11 +485,14 @@ fn fit_to_time(sweep: &mut Sweep, prepared: &mut PreparedSweep) -> Result<Option
     for trial in prepared.trials.values_mut() {
         trial.config = trial.config.of_epochs(fewer);
     }
+    prepared.info.epochs = fewer;
     sweep.settings.insert("epochs".to_string(), i64::from(fewer).into());
     Ok(Some(format!(
-        "the first {} would take about {} with {epochs} epochs each, so that they have {fewer}; more time gives better networks",
+        "the first {} would take about {} with {} each, so that they have {}; more time gives better networks",
         pluralize(own.len() as u64, "trial"),
-        time_text(all)
+        time_text(all),
+        pluralize(epochs.into(), "epoch"),
+        count(fewer.into())
     )))
 }
 
@@ -540,9 +610,8 @@ fn finish(
     }
     let best = best.ok_or_else(|| no_value(out, judged))?;
     if let Some(tune) = sweep.tune {
-        let found = (&ranked[..], &settings);
-        let told = (&sweep.space[..], tune.one, talk);
-        return finish_tune(out, (prepared, found), judged, told, console);
+        let told = (&sweep.tried(&settings), tune.one, talk);
+        return finish_tune(out, (prepared, &ranked), judged, told, console);
     }
     report(out, (&ranked, &settings), (judged, ready), (sweep, talk))?;
     show_next(out, ready.then_some(best), console);
@@ -690,7 +759,7 @@ fn report_shard(
         return Ok(());
     }
     let mut lines = Output::new();
-    for line in best_table(ranked, (settings, &sweep.space), judged) {
+    for line in best_table(ranked, &sweep.tried(settings), judged) {
         lines.line(&line)?;
     }
     let trials = pluralize(sweep.trials.into(), "trial");
@@ -751,7 +820,7 @@ pub(super) fn report(
         return Ok(());
     }
     let mut lines = Output::new();
-    for line in best_table(ranked, (settings, &sweep.space), judged) {
+    for line in best_table(ranked, &sweep.tried(settings), judged) {
         lines.line(&line)?;
     }
     let (text, refit) = match ready {

@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use super::parts::TrainedPart;
 use super::summary::mean_and_std;
-use super::sweep_space::{SearchDimension, TrialSettings};
+use super::sweep_space::{SearchDimension, TrialSettings, is_refused, with_values};
 use crate::cli::open_run::SWEEP_RESULTS;
+use crate::cli::settings::text_of;
 use crate::cli::trial_rank::TrialRank;
 use crate::cli::wording::quoted;
 use crate::error::{Error, Result};
@@ -232,26 +233,51 @@ fn result_of(record: &StringRecord, settings: &SettingsByTrial<'_>) -> Option<Tr
     })
 }
 
-/// Returns the lines of a table of the best trials.
+/// The settings that trials have, and those of all trials that have names of variables in their texts.
+pub(super) struct TriedSettings<'a> {
+    pub(super) settings: &'a SettingsByTrial<'a>,
+    pub(super) space: &'a [SearchDimension],
+    pub(super) shared: &'a toml::Table,
+}
+
+impl TriedSettings<'_> {
+    /// Returns the keys whose values have a column.
+    fn keys(&self) -> impl Iterator<Item = &String> {
+        let tells = |it: &&SearchDimension| it.range.tells(it.variable);
+        self.space.iter().filter(tells).map(|it| &it.key)
+    }
+
+    /// Returns settings of all trials whose texts have names of variables in them, such as `layers`.
+    fn texts(&self) -> impl Iterator<Item = (&String, String)> {
+        let marks: Vec<String> = (self.space.iter().filter(|it| it.variable))
+            .map(|it| format!("{{{}}}", it.key))
+            .collect();
+        let texts = self.shared.iter().filter(|(key, _)| !is_refused(key));
+        let texts = texts.filter_map(|(key, value)| Some((key, text_of(value)?)));
+        texts.filter(move |(_, text)| marks.iter().any(|mark| text.contains(mark)))
+    }
+}
+
+/// Returns the lines of a table of the best trials, and below it the layers and other long texts of each.
 pub(super) fn best_table(
     ranked: &[&TrialResult],
-    (settings, space): (&SettingsByTrial<'_>, &[SearchDimension]),
+    tried: &TriedSettings<'_>,
     judged: Judged,
 ) -> Vec<String> {
     let several = ranked.iter().any(|it| it.std.is_some());
     let mut rows = vec![vec!["trial".to_string(), judged.metric.to_string()]];
     rows[0].extend(several.then(|| "std".to_string()));
     rows[0].push("epoch".to_string());
-    let tried = || space.iter().filter(|it| it.range.tells()).map(|it| &it.key);
-    rows[0].extend(tried().cloned());
-    for result in ranked.iter().take(SHOWN).filter(|it| it.value.is_some()) {
+    rows[0].extend(tried.keys().cloned());
+    let shown = || ranked.iter().take(SHOWN).filter(|it| it.value.is_some());
+    for result in shown() {
         let mut cells = vec![result.trial.to_string(), result.value.map_or(String::new(), number)];
         cells.extend(several.then(|| result.std.map_or(String::new(), number)));
         cells.push(result.epoch.map_or(String::new(), |it| it.to_string()));
-        let own = settings[&result.trial];
+        let own = tried.settings[&result.trial];
         let text = |key: &String| own.iter().find(|(name, _)| name == key).map_or("", |it| &it.1);
         // The names of layers need no comma at their end.
-        cells.extend(tried().map(|key| text(key).trim_end_matches(", ").to_string()));
+        cells.extend(tried.keys().map(|key| text(key).trim_end_matches(", ").to_string()));
         rows.push(cells);
     }
     let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
@@ -260,7 +286,14 @@ pub(super) fn best_table(
         let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:>width$}"));
         cells.collect::<Vec<_>>().join("  ")
     };
-    rows.iter().map(line).collect()
+    let mut lines: Vec<String> = rows.iter().map(line).collect();
+    for (key, text) in tried.texts() {
+        lines.push(key.clone());
+        let width = widths[0];
+        let whole = |trial: usize| with_values(&text, tried.space, tried.settings[&trial]);
+        lines.extend(shown().map(|it| format!("{:>width$}  {}", it.trial, whole(it.trial))));
+    }
+    lines
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::cli::settings::{option_key, text_of};
 use crate::error::{Error, Result};
 use crate::random::{Purpose, Random, Seed};
+use crate::report::count;
 
 /// Largest number of trials of a grid.
 const MOST: usize = 100_000;
@@ -36,6 +37,10 @@ const LISTS: [&str; 10] = [
     "hidden", "features", "ignore", "columns", "missing", "metrics", "layers", "groups", "freeze",
     "no-decay",
 ];
+
+/// Options that have names or cells of the table in them, where braces may stand for themselves.
+const OF_COLUMNS: [&str; 7] =
+    ["features", "ignore", "columns", "missing", "class-weights", "positive", "groups"];
 
 /// The table of a file of settings with ranges that are no options: `{name}` in the text of a setting stands for the value of a trial.
 const VARIABLES: &str = "variables";
@@ -123,8 +128,7 @@ fn take_variables(
     };
     let mut variables = Vec::new();
     for (name, value) in &table {
-        let simple = |it: char| it.is_ascii_alphanumeric() || it == '-' || it == '_';
-        if name.is_empty() || !name.chars().all(simple) {
+        if name.is_empty() || !name.chars().all(in_name) {
             let problem = "names of variables are letters, digits, - and _";
             return Err(Error::setting(place(name), problem));
         }
@@ -141,25 +145,115 @@ fn take_variables(
         };
         variables.push(SearchDimension { key: name.clone(), variable: true, ..own });
     }
-    let in_list = |it: &SearchDimension, mark: &str| match &it.range {
-        SearchRange::List(values) => values.iter().any(|it| it.contains(mark)),
-        _ => false,
-    };
+    let texts: Vec<(&String, Vec<&str>)> = file
+        .iter()
+        .filter(|(key, _)| !is_refused(key))
+        .map(|(key, it)| (key, strings(it)))
+        .collect();
     for variable in &variables {
         let mark = format!("{{{}}}", variable.key);
-        let in_file = file.values().any(|it| text_of(it).is_some_and(|text| text.contains(&mark)));
-        if !in_file && !options.iter().chain(&variables).any(|it| in_list(it, &mark)) {
+        let in_file = texts.iter().any(|(_, texts)| texts.iter().any(|it| it.contains(&mark)));
+        let in_list = |it: &SearchDimension| it.range.texts().iter().any(|it| it.contains(&mark));
+        if !in_file && !options.iter().chain(&variables).any(in_list) {
             let problem = format!("no setting has {mark} in its text, so that it changes nothing");
             return Err(Error::setting(place(&variable.key), problem));
         }
-        if in_list(variable, &mark) {
+        if in_list(variable) {
             return Err(Error::setting(
                 place(&variable.key),
                 format!("its values have {mark} in them"),
             ));
         }
     }
+    let of_file = texts.into_iter().map(|(key, texts)| (format!("{shown}: {key}"), key, texts));
+    let of_lists = options.iter().chain(&variables).map(|it| {
+        let shown = if it.variable { place(&it.key) } else { format!("{shown}: {}", it.key) };
+        (shown, &it.key, it.range.texts().iter().map(String::as_str).collect::<Vec<_>>())
+    });
+    for (place, key, texts) in of_file.chain(of_lists) {
+        if !OF_COLUMNS.contains(&key.as_str()) {
+            check_names(&texts, &variables).map_err(|problem| Error::setting(place, problem))?;
+        }
+    }
+    if let Some(circle) = circle(&variables) {
+        let problem = format!(
+            "its values come back to it: {}; take one of these names out of the others' values",
+            circle.join(" has ")
+        );
+        return Err(Error::setting(place(circle[0].trim_matches(['{', '}'])), problem));
+    }
     Ok(variables)
+}
+
+/// Returns the texts within a value of TOML.
+fn strings(value: &toml::Value) -> Vec<&str> {
+    match value {
+        toml::Value::String(text) => vec![text.as_str()],
+        toml::Value::Array(values) => values.iter().flat_map(strings).collect(),
+        toml::Value::Table(table) => table.values().flat_map(strings).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Returns true for a letter that may stand in the name of a variable.
+fn in_name(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || letter == '-' || letter == '_'
+}
+
+/// Returns the names in braces of a text.
+fn names_in(text: &str) -> impl Iterator<Item = &str> {
+    let behind = text.split('{').skip(1);
+    let names = behind.filter_map(|rest| rest.split_once('}')).map(|(name, _)| name);
+    names.filter(|name| !name.is_empty() && name.chars().all(in_name))
+}
+
+/// Finds names in braces that no variable has.
+fn check_names(texts: &[&str], variables: &[SearchDimension]) -> Result<(), String> {
+    let is_known = |name: &str| variables.iter().any(|it| it.key == name);
+    let unknown = texts.iter().flat_map(|text| names_in(text)).find(|name| !is_known(name));
+    let Some(name) = unknown else { return Ok(()) };
+    let steps = |known: &str| strsim::damerau_levenshtein(name, known);
+    let near = variables.iter().map(|it| it.key.as_str()).min_by_key(|known| steps(known));
+    let advice = match near.filter(|known| steps(known) <= known.len().max(3) / 3) {
+        Some(known) => format!("did you mean {{{known}}}?"),
+        None => format!("give it values there, such as {name} = [64, 128]"),
+    };
+    Err(format!("it has {{{name}}} in its text, and there is no {name} in [{VARIABLES}]; {advice}"))
+}
+
+/// Returns names of variables, in braces, each of which has the next one in its values, and the last of which is the first.
+fn circle(variables: &[SearchDimension]) -> Option<Vec<String>> {
+    let of = |name: &str| variables.iter().find(|it| it.key == name);
+    let uses = |it: &SearchDimension, name: &str| {
+        it.range.texts().iter().any(|text| names_in(text).any(|used| used == name))
+    };
+    // Variables whose values lead to no circle, found from the plain ones on.
+    let mut plain: Vec<&str> = Vec::new();
+    loop {
+        let is_plain = |it: &&SearchDimension| {
+            let mut others = variables.iter().filter(|other| uses(it, &other.key));
+            others.all(|other| plain.contains(&other.key.as_str()))
+        };
+        let more = variables.iter().filter(|it| !plain.contains(&it.key.as_str())).find(is_plain);
+        match more {
+            Some(more) => plain.push(&more.key),
+            None => break,
+        }
+    }
+    let first = variables.iter().find(|it| !plain.contains(&it.key.as_str()))?;
+    // Each that is left has another one that is left in its values, so the way comes back to one of its places.
+    let mut way = vec![first.key.as_str()];
+    loop {
+        let last = of(way[way.len() - 1])?;
+        let left = variables.iter().filter(|it| !plain.contains(&it.key.as_str()));
+        let next = left.into_iter().find(|it| uses(last, &it.key))?.key.as_str();
+        if let Some(at) = way.iter().position(|it| *it == next) {
+            let mut circle: Vec<String> = way[at..].iter().map(|it| format!("{{{it}}}")).collect();
+            circle.push(format!("{{{next}}}"));
+            return Some(circle);
+        }
+        way.push(next);
+    }
 }
 
 /// Returns true for an option that names files, rows or places: no part of it is tried.
@@ -302,11 +396,21 @@ impl SearchRange {
         }
     }
 
-    /// Returns true if a value says something that no other value of the trial says: if there are several, and they have no names of
-    /// variables in them, whose own values are shown.
-    pub(super) fn tells(&self) -> bool {
+    /// Returns the values of a list; none of other ranges.
+    fn texts(&self) -> &[String] {
         match self {
-            Self::List(values) => values.len() > 1 && !values.iter().any(|it| it.contains('{')),
+            Self::List(values) => values,
+            _ => &[],
+        }
+    }
+
+    /// Returns true if a value says something that no other value of the trial says: if there are several, and those of a variable have
+    /// no names of others in them, since the text in which they stand is shown.
+    pub(super) fn tells(&self, variable: bool) -> bool {
+        match self {
+            Self::List(values) => {
+                values.len() > 1 && !(variable && values.iter().any(|it| it.contains('{')))
+            }
             _ => true,
         }
     }
@@ -378,9 +482,23 @@ pub(super) fn grid_trials(space: &[SearchDimension]) -> Result<Vec<TrialSettings
             let problem = "a grid needs the number of values of this range, such as { log = [0.001, 0.1], points = 5 }, or a list";
             return Err(Error::setting(key, problem));
         };
+        if let Some(at) = (1..values.len()).find(|&at| values[..at].contains(&values[at])) {
+            let twice = &values[at];
+            let problem = match range {
+                SearchRange::List(_) => format!(
+                    "{twice} is there twice, and a grid would train the same trials twice; leave one out"
+                ),
+                _ => format!(
+                    "two of its points are {twice} with three digits, and a grid would train the same trials twice; take fewer points"
+                ),
+            };
+            return Err(Error::setting(key, problem));
+        }
         if trials.len().saturating_mul(values.len()) > MOST {
-            let problem =
-                format!("more than {MOST} combinations; take fewer values, or --search random");
+            let problem = format!(
+                "more than {} combinations; take fewer values, or --search random",
+                count(MOST as u64)
+            );
             return Err(Error::setting("--search", problem));
         }
         let with = |trial: &TrialSettings, value: &String| {
@@ -472,6 +590,22 @@ mod tests {
             ("width = [8, 9]", "variables.width: no setting has {width}"),
             ("body = \"dense\"", "variables.body: it is one value"),
             ("body = [\"{body}\"]", "variables.body: its values have {body}"),
+            (
+                "body = [\"{a}\"]\na = [\"{b}\"]\nb = [\"dense\", \"{a}\"]",
+                "s.toml: variables.a: its values come back to it: {a} has {b} has {a}; take one",
+            ),
+            (
+                "body = [\"dense({widht})\"]\nwidth = [8, 9]\nact = [\"{width}\"]",
+                "variables.act: no setting has {act}",
+            ),
+            (
+                "body = [\"dense({widht}), {width}\"]\nwidth = [8, 9]",
+                "s.toml: variables.body: it has {widht} in its text, and there is no widht in [variables]; did you mean {width}?",
+            ),
+            (
+                "body = [\"dense({units})\"]",
+                "there is no units in [variables]; give it values there, such as units = [64, 128]",
+            ),
             ("lr = [0.1, 0.2]", "variables.lr: lr is an option"),
             ("\"a b\" = [1, 2]", "variables.a b: names of variables"),
             ("body = { log = [0, 1] }", "variables.body: log takes numbers above 0"),
@@ -480,6 +614,15 @@ mod tests {
                 ranges(&format!("layers = \"{{body}}\"\n[variables]\n{variables}")).unwrap_err();
             assert!(said.to_string().contains(want), "{variables}: {said}");
         }
+        let said =
+            ranges("layers = \"{body}{tail}\"\n[variables]\nbody = [\"\", \"relu\"]").unwrap_err();
+        assert!(
+            said.to_string().starts_with("s.toml: layers: it has {tail} in its text"),
+            "{said}"
+        );
+        // Columns may have braces in their names, and layers may be tables.
+        let text = "ignore = \"a{b}\"\nlayers = [{ type = \"dense\", units = \"{width}\" }]\n[variables]\nwidth = [8, 9]";
+        assert_eq!(ranges(text).unwrap().0.len(), 1);
         let said = ranges("variables = 3").unwrap_err().to_string();
         assert!(said.contains("s.toml: variables: it is no table"), "{said}");
     }
@@ -512,5 +655,19 @@ mod tests {
         assert_eq!(told, ["8 0.001", "8 0.01", "8 0.1", "9 0.001", "9 0.01", "9 0.1"]);
         let said = grid_trials(&ranges("lr = { log = [0.001, 0.1] }").unwrap().0).unwrap_err();
         assert!(said.to_string().contains("lr: a grid needs the number of values"), "{said}");
+    }
+
+    #[test]
+    fn a_grid_has_no_trial_twice() {
+        let refused = |text: &str| grid_trials(&ranges(text).unwrap().0).unwrap_err().to_string();
+        let said = refused("lr = [0.1, 0.01, 1e-1]");
+        assert!(said.contains("lr: 0.1 is there twice"), "{said}");
+        let said = refused("hidden = [[8, 4], [8], [\"8\", 4]]");
+        assert!(said.contains("hidden: 8,4 is there twice"), "{said}");
+        let said = refused("lr = { linear = [0.1, 0.1001], points = 3 }");
+        assert!(said.contains("lr: two of its points are 0.1 with three digits"), "{said}");
+        // Drawn values may be there several times, so that they are likelier.
+        let space = ranges("lr = [0.1, 0.1, 0.2]").unwrap().0;
+        assert_eq!(random_trials(&space, 5, Seed(1)).len(), 5);
     }
 }

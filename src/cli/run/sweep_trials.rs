@@ -25,6 +25,9 @@ use crate::files::write_file;
 use crate::report::Console;
 use crate::train::{Member, RunInfo, TrainOptions, Trainer, Warning};
 
+/// Number of further trials that are looked at to see if an error or a warning is of one trial alone.
+const OTHERS: usize = 3;
+
 /// A trial's settings.
 pub(super) struct SweepTrial {
     pub(super) number: usize,
@@ -50,6 +53,24 @@ pub(super) struct PreparedSweep {
     pub(super) format: Vec<String>,
 }
 
+/// Returns true for a warning of layers, loss and settings that do not go together.
+fn is_mistake(warning: &Warning) -> bool {
+    matches!(warning, Warning::Mistake { .. })
+}
+
+/// Names the trial that an error is about, unless it is about all of them: then each has the same one.
+fn named<'a>(
+    error: Error,
+    trial: &SweepTrial,
+    all: impl IntoIterator<Item = &'a SweepTrial>,
+    check: &dyn Fn(&SweepTrial) -> Result<()>,
+) -> Error {
+    let text = error.to_string();
+    let is_same = |it: &SweepTrial| check(it).err().is_some_and(|other| other.to_string() == text);
+    let is_shared = all.into_iter().filter(|it| it.number != trial.number).all(is_same);
+    if is_shared { error } else { of_trial(error, trial.number, &trial.settings) }
+}
+
 /// Names the trial that an error is about.
 pub(super) fn of_trial(error: Error, number: usize, settings: &TrialSettings) -> Error {
     let told: Vec<String> = settings.iter().map(|(key, text)| format!("{key} {text}")).collect();
@@ -73,38 +94,67 @@ pub(super) fn prepare(
     let mut tables: HashMap<String, Arc<TrialRows>> = HashMap::new();
     let (mut trials, mut rows, mut info) = (BTreeMap::new(), BTreeMap::new(), None);
     let (mut warnings, mut format) = (Vec::new(), Vec::new());
-    for (place, trial) in all.into_iter().enumerate() {
+    for (place, trial) in all.iter().enumerate() {
         if place > 0 && !own(trial.number) {
             continue;
         }
-        let SweepTrial { number, settings, config } = &trial;
-        let named = |error| of_trial(error, *number, settings);
-        refuse_unsuitable(config).map_err(named)?;
+        let SweepTrial { number, config, .. } = trial;
+        // A check of one trial, whose error is of all if the others have the same one.
+        let checked = |check: &dyn Fn(&SweepTrial) -> Result<()>| {
+            check(trial).map_err(|error| named(error, trial, &all, check))
+        };
+        checked(&|it| refuse_unsuitable(&it.config))?;
         let key = config.reading_key();
         if !tables.contains_key(&key) {
             let read = with_bar(quiet, &config.table, |progress| read_rows(config, progress));
-            let (read, notes, told) = read.map_err(named)?;
+            let (read, notes, told) = read.map_err(|error| {
+                // Reading takes time, so that a few of the others speak for all.
+                let mut keys = HashSet::from([key.clone()]);
+                let mut few: Vec<&SweepTrial> =
+                    all.iter().filter(|it| keys.insert(it.config.reading_key())).collect();
+                few.truncate(OTHERS);
+                named(error, trial, few, &|it| {
+                    with_bar(true, &it.config.table, |progress| read_rows(&it.config, progress))
+                        .map(|_| ())
+                })
+            })?;
             if tables.is_empty() {
                 (warnings, format) = (notes, told);
             }
             tables.insert(key.clone(), Arc::new(read));
         }
-        let of_trial = Arc::clone(&tables[&key]);
-        let split = of_trial.splits()[0];
-        let (model, options) =
-            (config.model(split).map_err(named)?, config.options(&split.train, None));
-        config.check_groups(&model, split).map_err(named)?;
+        let own_rows = Arc::clone(&tables[&key]);
+        let split = own_rows.splits()[0];
+        checked(&|it| {
+            let model = it.config.model(split)?;
+            it.config.check_groups(&model, split).map(|_| ())
+        })?;
         if info.is_none() {
-            let trainer = Trainer::new(&model, split, &options, &config.device).map_err(named)?;
-            check_precision(options.precision, &trainer.info().device).map_err(named)?;
-            warnings.extend_from_slice(trainer.warnings());
-            info = Some(trainer.info().clone());
+            let begun = |it: &SweepTrial| -> Result<(Vec<Warning>, RunInfo)> {
+                let (model, options) =
+                    (it.config.model(split)?, it.config.options(&split.train, None));
+                let trainer = Trainer::new(&model, split, &options, &it.config.device)?;
+                check_precision(options.precision, &trainer.info().device)?;
+                Ok((trainer.warnings().to_vec(), trainer.info().clone()))
+            };
+            let (mut notes, known) = begun(trial)
+                .map_err(|error| named(error, trial, &all, &|it| begun(it).map(|_| ())))?;
+            if notes.iter().any(is_mistake) {
+                // Settings of this trial that do not go together may be those that are tried.
+                let same_rows = |it: &&SweepTrial| it.config.reading_key() == key;
+                for other in all.iter().filter(same_rows).skip(1).take(OTHERS) {
+                    let theirs = begun(other).map(|it| it.0).unwrap_or_default();
+                    notes.retain(|it| !is_mistake(it) || theirs.contains(it));
+                }
+            }
+            warnings.extend(notes);
+            info = Some(known);
         }
         if own(*number) {
-            rows.insert(*number, of_trial);
-            trials.insert(*number, trial);
+            rows.insert(*number, own_rows);
         }
     }
+    trials.extend(all.into_iter().filter(|it| own(it.number)).map(|it| (it.number, it)));
     let info = info.expect("there is at least one trial");
     Ok(PreparedSweep { trials, rows, info, warnings, format })
 }

@@ -10,7 +10,7 @@ use crate::cli::settings::RunConfig;
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::model::Sequential;
-use crate::report::{Console, pluralize};
+use crate::report::{Console, count as count_text, pluralize};
 use crate::shape::number;
 use crate::train::{DeviceKind, Event, Member, TrainOptions, Trainer, train_members};
 
@@ -138,12 +138,14 @@ pub(super) fn epochs_in_time(
         )
     } else if epochs < options.epochs {
         format!(
-            "{took}{networks}, so that {} are enough for {epochs} of {} epochs",
+            "{took}{networks}, so that {} are enough for {} of {}",
             time_text(time),
-            options.epochs
+            count_text(epochs.into()),
+            pluralize(options.epochs.into(), "epoch")
         )
     } else {
-        format!("{took}{networks}, so that {} are enough for all {epochs} epochs", time_text(time))
+        let all = pluralize(epochs.into(), "epoch");
+        format!("{took}{networks}, so that {} are enough for all {all}", time_text(time))
     };
     Ok(Some((epochs, text)))
 }

@@ -68,6 +68,9 @@ pub(crate) fn train(args: &TrainArgs) -> Result<Exit, Failure> {
     if let Some(recipe) = config.recipe().filter(|_| !quiet) {
         Console::stderr().say("recipe", &recipe.text());
     }
+    if let Some(layers) = config.layers_of_init().filter(|_| !quiet) {
+        Console::stderr().say("network", &format!("that of the model of --init: {layers}"));
+    }
     if config.members > 1 {
         return train_members(&config, talk, true);
     }

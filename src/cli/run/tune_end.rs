@@ -7,21 +7,22 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::members::write_json;
 use super::parts::TrainedPart;
-use super::sweep_results::{Judged, SettingsByTrial, TrialResult, best_table};
-use super::sweep_space::SearchDimension;
+use super::sweep_results::{Judged, TrialResult, TriedSettings, best_table};
 use super::sweep_trials::{PreparedSweep, TrialRows};
 use super::verbosity::Verbosity;
 use super::verdict::Judge;
 use crate::cli::next::show_after_run;
-use crate::cli::open_run::METRICS;
+use crate::cli::open_run::{METRICS, TRAINING_ROWS, figures_of, is_figure};
 use crate::cli::output::{Output, failed};
 use crate::cli::tables::ROWS;
 use crate::data::Split;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::export::{MODEL_FILE, read_ensemble, write_ensemble};
+use crate::files::write_file;
 use crate::report::{Console, Figures, JsonLines};
 use crate::shape::number;
 use crate::train::{Ensemble, Member, Metrics, Predictor, TrainedModel, Trainer, select_members};
@@ -66,9 +67,9 @@ struct TuneOutcome<'a> {
     members: &'a [usize],
     /// The metric of the model on the validation rows.
     value: Option<f64>,
-    /// Its other figures on them.
+    /// Its other figures on them; with folds those of the best trial.
     #[serde(flatten)]
-    figures: Figures,
+    figures: Map<String, Value>,
     /// Seconds of training of all trials together.
     seconds: f64,
     device: &'a str,
@@ -87,19 +88,28 @@ struct TuneFinished<'a> {
 /// Writes the model: the mean of the networks that are best together, or the best one alone.
 pub(super) fn finish_tune(
     out: &Path,
-    (prepared, (ranked, settings)): (&PreparedSweep, (&[&TrialResult], &SettingsByTrial<'_>)),
+    (prepared, ranked): (&PreparedSweep, &[&TrialResult]),
     judged: Judged,
-    (space, one, talk): (&[SearchDimension], bool, Verbosity),
+    (tried, one, talk): (&TriedSettings<'_>, bool, Verbosity),
     console: &mut Console,
 ) -> Result<()> {
     let best = ranked[0];
     let mut members = vec![best.trial];
-    let (mut figures, mut value) = (Figures::new(None, None), best.value);
+    let (figures, value);
     match &*prepared.rows[&best.trial] {
         // The networks of the folds are the best trial's ensemble.
         TrialRows::Folds(_) => {
             let folder = &prepared.trials[&best.trial].config.out;
             write_ensemble(&read_ensemble(folder.join(MODEL_FILE))?, out.join(MODEL_FILE))?;
+            // By which `evaluate` knows the rows that the networks have seen.
+            let digest = folder.join(TRAINING_ROWS);
+            let bytes =
+                std::fs::read(&digest).map_err(|source| Error::file("read", &digest, source))?;
+            write_file(out.join(TRAINING_ROWS), &bytes)?;
+            // Those of all rows, each predicted by the network that did not see it.
+            let own = figures_of(folder)?.unwrap_or_default().into_iter();
+            figures = own.filter(|(name, _)| is_figure(name)).collect();
+            value = best.value;
         }
         TrialRows::Split(split) => {
             let (places, networks) = candidates(prepared, ranked, one)?;
@@ -108,7 +118,7 @@ pub(super) fn finish_tune(
             members = chosen.iter().map(|&place| places[place]).collect();
             let metrics = found.write(&ensemble, out)?;
             value = metrics.value(judged.metric);
-            figures = Figures::new(None, Some(&metrics));
+            figures = flat(&Figures::new(None, Some(&metrics)));
         }
     }
     let outcome = TuneOutcome {
@@ -129,7 +139,7 @@ pub(super) fn finish_tune(
         JsonLines::new(Output::new()).line(&line).map_err(failed)?;
     } else if !talk.quiet {
         let mut lines = Output::new();
-        for line in best_table(ranked, (settings, space), judged) {
+        for line in best_table(ranked, tried, judged) {
             lines.line(&line)?;
         }
         lines.line(&told(out, &outcome))?;
@@ -137,6 +147,14 @@ pub(super) fn finish_tune(
     }
     show_after_run(console, out, None);
     Ok(())
+}
+
+/// Returns figures as entries of `metrics.json`.
+fn flat(figures: &Figures) -> Map<String, Value> {
+    match serde_json::to_value(figures) {
+        Ok(Value::Object(figures)) => figures,
+        other => unreachable!("figures are names with numbers, and not {other:?}"),
+    }
 }
 
 /// Says what the model is.

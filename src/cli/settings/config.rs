@@ -25,7 +25,7 @@ use crate::graph::{Group, Loss, RequiredTarget, factors};
 use crate::model::{Init, ParamLayout, ParamView, Params, Sequential};
 use crate::plan::Precision;
 use crate::random::Seed;
-use crate::report::pluralize;
+use crate::report::{count, pluralize};
 use crate::shape::short;
 use crate::train::{
     KeepWeights, TrainOptions, Warning, check_dataset, usual_batch_size, with_input_tables,
@@ -405,6 +405,9 @@ impl RunConfig {
 
     /// Returns a text that is the same for runs whose rows are read and split alike.
     pub(crate) fn reading_key(&self) -> String {
+        // Of layers, only tables of columns decide something: those columns are kept, and have to hold indices.
+        let has_tables = |text: &String| text.to_ascii_lowercase().contains("embedding");
+        let layers = self.network.layers.as_ref().map(|it| &it.text);
         format!(
             "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {} {:?} {:?} {:?} {:?}",
             self.reading,
@@ -416,7 +419,7 @@ impl RunConfig {
             self.loss.as_ref().map(Loss::wants),
             self.folds,
             self.folds_repeats,
-            self.network.layers.as_ref().map(|it| it.text.clone()),
+            layers.filter(|text| has_tables(text)),
             self.options.scale,
             self.options.column_scales,
         )
@@ -935,7 +938,9 @@ impl RunConfig {
         let dropped = self.typed(&["drop-last"]);
         if !dropped.is_empty() && (rows < batch || rows.is_multiple_of(batch)) {
             notes.push(format!(
-                "the {rows} training rows leave no smaller batch behind whole ones of {batch}, so {} changes nothing",
+                "the {} training rows leave no smaller batch behind whole ones of {}, so {} changes nothing",
+                count(rows as u64),
+                count(batch as u64),
                 names(dropped)
             ));
         }

@@ -4,6 +4,7 @@
 //! Absent on purpose: which settings there are.
 
 use super::config::RunConfig;
+use super::init_network::with_network;
 use super::options::OPTIONS;
 use super::raw_settings::{RawSettings, TABLE};
 use super::recipes::{TargetKinds, with_recipe};
@@ -25,7 +26,7 @@ pub(crate) fn config_of(table: &str, target: &str, settings: &[(&str, &str)]) ->
         let problem = "auto chooses by the number of rows of a table, and these rows are in memory: give plain, realmlp or tabm";
         return Err(Error::setting(raw.place("recipe"), problem));
     }
-    resolve(with_recipe(raw, &mut TargetKinds::default())?)
+    resolve(with_recipe(with_network(raw), &mut TargetKinds::default())?)
 }
 
 /// Returns the names of all options of a training, each with its help text.

@@ -9,6 +9,7 @@ mod config_file;
 #[cfg(any(test, fuzzing))]
 mod fuzzing;
 mod in_memory;
+mod init_network;
 mod network;
 mod option;
 mod options;
@@ -49,5 +50,6 @@ pub(crate) fn run_config_knowing(
     known: &mut TargetKinds,
 ) -> Result<RunConfig> {
     let given = recipes::by_default(sources::merge(settings)?, known);
+    let given = init_network::with_network(given);
     resolve::resolve(recipes::with_recipe(given, known)?)
 }

@@ -341,6 +341,15 @@ mod tests {
     }
 
     #[test]
+    fn rows_are_read_alike_whatever_the_layers() {
+        let key = |layers| run(&[("task", "regress"), ("layers", layers)]).unwrap().reading_key();
+        assert_eq!(key("dense(8), relu, dense"), key("pbld, scale(bias=false), dense"));
+        // Columns of tables have to hold indices, and are kept.
+        assert_ne!(key("dense"), key("embedding(0=5x2), dense"));
+        assert_ne!(key("embedding(1=5x2), dense"), key("embedding(0=5x2), dense"));
+    }
+
+    #[test]
     fn standard_input_needs_the_task() {
         let settings = [("recipe", "realmlp"), ("table", "-")];
         let said = run(&settings).unwrap_err().to_string();

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::cli::Exit;
 use crate::cli::args::InfoArgs;
-use crate::cli::open_run::{CONFIG, figures_of, open_run, text_of};
+use crate::cli::open_run::{CONFIG, figures_of, is_figure, open_run, text_of};
 use crate::cli::output::{Output, failed};
 use crate::data::{Positive, Preprocessing, list};
 use crate::error::{Error, Result};
@@ -129,7 +129,7 @@ fn of_outcome(outcome: &Value) -> Vec<String> {
     let number_of = |of: &Value, name: &str| of.get(name).and_then(Value::as_f64);
     let mut lines = vec!["\nfigures".to_string()];
     let own = outcome.as_object().into_iter().flatten();
-    for (name, value) in own.filter(|it| it.0 == "train_loss" || it.0.starts_with("valid_")) {
+    for (name, value) in own.filter(|it| is_figure(it.0)) {
         let told = value.as_f64().map_or("not defined".to_string(), number);
         let mut line = format!("  {}: {told}", name.replace('_', " "));
         for which in ["constant", "linear"] {

@@ -229,9 +229,10 @@ impl MemoryPlanner<'_> {
                  learn from; give at least 3, or use a layer norm (‘norm’ layer)"
                 .to_string(),
             _ if batches.has_single() => format!(
-                "{}, so one row is left of the {rows} training rows for the last batch, and the network has a batch norm, which \
+                "{}, so one row is left of the {} training rows for the last batch, and the network has a batch norm, which \
                  compares the rows of a batch; give at least 3, or use a layer norm (‘norm’ layer)",
-                batches.batch()
+                batches.batch(),
+                crate::shape::count(rows as u64)
             ),
             _ => return Ok(()),
         };
