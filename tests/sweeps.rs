@@ -392,16 +392,16 @@ fn wrong_sweeps_are_refused_and_failed_trials_told() {
     let said = place.refused("sweep t.csv --target y --config s.toml --batch-size 0 --out r");
     assert!(said.contains("--batch-size"), "{said}");
     // Layers that are tried are part of how rows are read, and the problem is one of all trials.
-    place.write("layers.toml", "layers = [\"dense\", \"dense(3), dense\"]");
+    place.write("layers.toml", "layers = { list = [\"dense\", \"dense(3), dense\"] }");
     let said = place
         .refused("sweep t.csv --target y --config layers.toml --search grid --valid 0 --out r");
     assert!(said.contains("error: --valid: trials are judged"), "{said}");
     place.write("last.toml", "layers = \"dense({width})\"\n[variables]\nwidth = [3, 3, 3]");
     let said = place.refused("sweep t.csv --target y --config last.toml --trials 3 --out r");
-    assert!(said.contains("dense(3)") && !said.contains("trial 0"), "{said}");
-    place.write("last.toml", "layers = \"dense({width})\"\n[variables]\nwidth = [1, 3]");
+    assert!(said.contains("error: --layers: the last one gives 3 outputs"), "{said}");
+    place.write("last.toml", "layers = \"dense({width}), dense\"\n[variables]\nwidth = [1, 0]");
     let said = place.refused("sweep t.csv --target y --config last.toml --search grid --out r");
-    assert!(said.contains("trial 1 (width 3): "), "{said}");
+    assert!(said.contains("trial 1 (width 0): "), "{said}");
     place.write("twice.toml", "lr = [0.1, 0.2, 0.1]");
     let said = place.refused("sweep t.csv --target y --config twice.toml --search grid --out r");
     assert!(said.contains("lr: 0.1 is there twice"), "{said}");
