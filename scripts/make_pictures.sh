@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 wgrad=${1:-target/release/wgrad}
 run=$(mktemp -d)
 trap 'rm -rf "$run"' EXIT
-"$wgrad" train examples/datasets/digits.csv --target digit --device cpu --seed 1 --quiet --no-report --out "$run/digits"
+"$wgrad" train examples/datasets/digits.csv --target digit --device cpu --quiet --no-report --out "$run/digits"
 "$wgrad" plot "$run/digits" --what loss,confusion --out docs/pictures --quiet
 "$wgrad" train examples/datasets/flats.csv --target rent --ignore id,let --lr 2e-3 --device cpu --quiet --no-report --out "$run/flats"
 "$wgrad" plot "$run/flats" --what importance,predicted-actual --out "$run" --quiet
