@@ -307,6 +307,7 @@ pub(super) fn read_table(
 ///
 /// # Errors
 /// If the file cannot be read, or has another table.
+#[cfg(feature = "cli")]
 pub(super) fn read_table_within(
     path: &Path,
     (file, length): (FilePart, u64),

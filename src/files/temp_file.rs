@@ -23,6 +23,7 @@ pub(crate) struct TempFile {
 }
 
 /// Files that this process has open, by their numbers, as Linux shows them to other processes of the same user.
+#[cfg(feature = "cli")]
 const OPEN_FILES: &str = "/proc/self/fd";
 
 impl TempFile {

@@ -117,6 +117,7 @@ impl Ranks {
     }
 
     /// Says that this rank has the rows that another one has read and checked, and need not do so again.
+    #[cfg(any(feature = "cli", test))]
     pub(crate) fn with_rows_of(self, source: usize) -> Self {
         Self { source, ..self }
     }
