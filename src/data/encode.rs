@@ -487,7 +487,7 @@ mod tests {
         };
         let said = load("one-hot", 1).unwrap_err().to_string();
         assert!(
-            said.contains("column `user` has 65537 different texts, of which at most 65536 may have an input each"),
+            said.contains("column `user` has 65,537 different texts, of which at most 65,536 may have an input each"),
             "{said}"
         );
         assert!(load("embedding(2)", 1).is_ok());

@@ -60,8 +60,8 @@ mod tests {
 
     #[test]
     fn factors_give_the_settings_back() {
-        let text = "dense(4), relu, dropout(0.3), residual(dense(4), dropout(0.1), relu), \
-                    branches([dense(2), dropout(0)], [dense(2)]), dense(2)";
+        let text = "dense(4), relu, dropout(0.3), residual(dense(4), dropout(0.15), relu), \
+                    branches((dense(2), dropout(0)), (dense(2))), dense(2)";
         let model: Sequential = text.parse().unwrap();
         let loss: Loss = "cross-entropy(label-smoothing=0.2)".parse().unwrap();
         let factors = StepFactors::of(&model, &loss);
@@ -70,7 +70,7 @@ mod tests {
         assert_eq!(planned.largest_dropout(), 0.5);
         let back = planned.with_dropout(&|rate| rate * factors.dropout);
         assert_eq!(back.to_string(), model.to_string());
-        let other: Sequential = text.replace("0.3", "0.6").replace("0.1", "0.2").parse().unwrap();
+        let other: Sequential = text.replace("0.3", "0.6").replace("0.15", "0.3").parse().unwrap();
         assert_eq!(planned_model(&other), planned);
         assert_eq!(planned_loss(loss), "cross-entropy(label-smoothing=1)".parse().unwrap());
         // What has neither stays as it is.
