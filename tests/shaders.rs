@@ -222,6 +222,7 @@ fn table_matches_shaders() {
             "s6",
             "s7",
             "batch_row",
+            "smoothing",
         ];
         let wanted: Vec<_> =
             (0..).step_by(4).zip(step).map(|(at, name)| (name.to_string(), at)).collect();

@@ -33,6 +33,9 @@ impl StepFactors {
 /// Returns the network as its plan has it: the largest dropout rate is the same for all networks.
 pub(in crate::train) fn planned_model(model: &Sequential) -> Sequential {
     let largest = model.largest_dropout();
+    if largest == 0.0 {
+        return model.clone();
+    }
     model.with_dropout(&|rate| if rate == largest { LARGEST } else { rate / largest * LARGEST })
 }
 
@@ -74,10 +77,12 @@ mod tests {
         assert_eq!(planned_model(&other), planned);
         assert_eq!(planned_loss(loss), "cross-entropy(label-smoothing=1)".parse().unwrap());
         // What has neither stays as it is.
-        let model: Sequential = "dense(4), relu, dense(2)".parse().unwrap();
-        assert_eq!(planned_model(&model), model);
-        let none = StepFactors::of(&model, &Loss::CROSS_ENTROPY);
-        assert_eq!(none, StepFactors { dropout: 1.0, smoothing: 1.0 });
+        for text in ["dense(4), relu, dense(2)", "dense(4), relu, dropout(0), dense(2)"] {
+            let model: Sequential = text.parse().unwrap();
+            assert_eq!(planned_model(&model), model);
+            let none = StepFactors::of(&model, &Loss::CROSS_ENTROPY);
+            assert_eq!(none, StepFactors { dropout: 1.0, smoothing: 1.0 });
+        }
         assert_eq!(planned_loss(Loss::CROSS_ENTROPY), Loss::CROSS_ENTROPY);
     }
 }
