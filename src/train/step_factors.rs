@@ -22,21 +22,20 @@ pub(in crate::train) struct StepFactors {
 impl StepFactors {
     /// Returns the factors that make a plan's settings those of this network and its loss.
     pub(in crate::train) fn of(model: &Sequential, loss: &Loss) -> Self {
-        let largest = model.largest_dropout();
-        Self {
-            dropout: if largest > 0.0 { largest / LARGEST } else { 1.0 },
-            smoothing: smoothing_of(loss).unwrap_or(1.0),
-        }
+        Self { dropout: dropout_factor(model), smoothing: smoothing_of(loss).unwrap_or(1.0) }
     }
+}
+
+/// Returns the factor of the plan's dropout rates; 1 where the network drops nothing.
+fn dropout_factor(model: &Sequential) -> f64 {
+    let largest = model.largest_dropout();
+    if largest > 0.0 { largest / LARGEST } else { 1.0 }
 }
 
 /// Returns the network as its plan has it: the largest dropout rate is the same for all networks.
 pub(in crate::train) fn planned_model(model: &Sequential) -> Sequential {
-    let largest = model.largest_dropout();
-    if largest == 0.0 {
-        return model.clone();
-    }
-    model.with_dropout(&|rate| if rate == largest { LARGEST } else { rate / largest * LARGEST })
+    let by = dropout_factor(model);
+    model.with_dropout(&|rate| rate / by)
 }
 
 /// Returns the loss as a plan has it: label smoothing, if there is any, is 1.
@@ -76,7 +75,7 @@ mod tests {
         let other: Sequential = text.replace("0.3", "0.6").replace("0.15", "0.3").parse().unwrap();
         assert_eq!(planned_model(&other), planned);
         assert_eq!(planned_loss(loss), "cross-entropy(label-smoothing=1)".parse().unwrap());
-        // What has neither stays as it is.
+        // Networks and losses with neither stay as they are.
         for text in ["dense(4), relu, dense(2)", "dense(4), relu, dropout(0), dense(2)"] {
             let model: Sequential = text.parse().unwrap();
             assert_eq!(planned_model(&model), model);

@@ -106,7 +106,7 @@ pub(super) fn finish_tune(
             let bytes =
                 std::fs::read(&digest).map_err(|source| Error::file("read", &digest, source))?;
             write_file(out.join(TRAINING_ROWS), &bytes)?;
-            // Those of all rows, each predicted by the network that did not see it.
+            // Figures of all rows, each predicted by the network that did not see it.
             let own = figures_of(folder)?.unwrap_or_default().into_iter();
             figures = own.filter(|(name, _)| is_figure(name)).collect();
             value = best.value;
