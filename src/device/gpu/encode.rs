@@ -18,28 +18,26 @@ pub(super) fn encode(
     steps: Range<u32>,
     timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
 ) -> (wgpu::CommandEncoder, u64) {
-    let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
-    let mut pass = encoder.begin_compute_pass(&descriptor);
-    let mut count = 0;
-    let mut put = |step: u32, ready: &PreparedDispatch, steps: u32| {
-        dispatch(&mut pass, step, ready, steps);
-        count += 1;
-    };
-    if let [sequence] = loaded.steps(phase)
-        && sequence.many_steps
-    {
-        // The loops of a lane are limited in total, so one dispatch takes a limited number of steps.
-        for first in steps.clone().step_by(sequence.most_steps as usize) {
-            put(first, sequence, sequence.most_steps.min(steps.end - first));
+    in_one_pass(device, timestamp_writes, |pass| {
+        let mut count = 0;
+        let mut put = |step: u32, ready: &PreparedDispatch, steps: u32| {
+            dispatch(pass, step, ready, steps);
+            count += 1;
+        };
+        if let [sequence] = loaded.steps(phase)
+            && sequence.many_steps
+        {
+            // The loops of a lane are limited in total, so one dispatch takes a limited number of steps.
+            for first in steps.clone().step_by(sequence.most_steps as usize) {
+                put(first, sequence, sequence.most_steps.min(steps.end - first));
+            }
+        } else {
+            for step in steps {
+                loaded.steps(phase).iter().for_each(|ready| put(step, ready, 1));
+            }
         }
-    } else {
-        for step in steps {
-            loaded.steps(phase).iter().for_each(|ready| put(step, ready, 1));
-        }
-    }
-    drop(pass);
-    (encoder, count)
+        count
+    })
 }
 
 /// Encodes a part of one step as commands in one pass: the dispatches of some of the plan's steps. Returns them, and the number of
@@ -51,15 +49,26 @@ pub(super) fn encode_part(
     part: &Range<usize>,
     timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
 ) -> (wgpu::CommandEncoder, u64) {
+    in_one_pass(device, timestamp_writes, |pass| {
+        let mut count = 0;
+        for ready in loaded.steps(phase).iter().filter(|ready| part.contains(&ready.step)) {
+            dispatch(pass, step, ready, 1);
+            count += 1;
+        }
+        count
+    })
+}
+
+/// Encodes a pass with timestamps around it if they are requested; `put` puts dispatches into it and counts them. Returns the commands
+/// and that number.
+fn in_one_pass(
+    device: &wgpu::Device,
+    timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
+    put: impl FnOnce(&mut wgpu::ComputePass<'_>) -> u64,
+) -> (wgpu::CommandEncoder, u64) {
     let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
-    let mut pass = encoder.begin_compute_pass(&descriptor);
-    let mut count = 0;
-    for ready in loaded.steps(phase).iter().filter(|ready| part.contains(&ready.step)) {
-        dispatch(&mut pass, step, ready, 1);
-        count += 1;
-    }
-    drop(pass);
+    let count = put(&mut encoder.begin_compute_pass(&descriptor));
     (encoder, count)
 }
 
@@ -96,21 +105,20 @@ pub(super) fn encode_members(
     batches: &[(u32, u32)],
     timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
 ) -> (wgpu::CommandEncoder, u64) {
-    let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
-    let mut pass = encoder.begin_compute_pass(&descriptor);
-    let mut count = 0;
-    for &(steps, offset) in batches {
-        for ready in loaded.steps(phase) {
-            pass.set_pipeline(&ready.pipeline);
-            pass.set_bind_group(0, &ready.group, &[offset]);
-            let [x, y] = if ready.many_steps { [steps, 1] } else { [ready.grid[0], ready.grid[1]] };
-            pass.dispatch_workgroups(x, y, members);
-            count += 1;
+    in_one_pass(device, timestamp_writes, |pass| {
+        let mut count = 0;
+        for &(steps, offset) in batches {
+            for ready in loaded.steps(phase) {
+                pass.set_pipeline(&ready.pipeline);
+                pass.set_bind_group(0, &ready.group, &[offset]);
+                let [x, y] =
+                    if ready.many_steps { [steps, 1] } else { [ready.grid[0], ready.grid[1]] };
+                pass.dispatch_workgroups(x, y, members);
+                count += 1;
+            }
         }
-    }
-    drop(pass);
-    (encoder, count)
+        count
+    })
 }
 
 /// The step parameters as shaders read them, with the room up to where the next ones may begin.
