@@ -168,6 +168,47 @@ fn the_loss_of_a_step_has_the_scheduled_smoothing() {
     }
 }
 
+/// Ones with dropout of r, which are 0 or 1 / (1 − r), have the mean square 1 / (1 − r).
+#[test]
+fn a_run_drops_as_much_as_its_layers_say() {
+    let rows = 4096;
+    let train =
+        || Dataset::from_arrays(&vec![1.0; rows], 1, Targets::numbers(vec![0.0; rows])).unwrap();
+    for rate in [0.1, 0.3, 0.6] {
+        let options = TrainOptions {
+            loss: Loss::Mse,
+            optimizer: Optimizer::sgd(),
+            lr: 1e-30,
+            epochs: 1,
+            batch_size: rows,
+            scale: FeatureScaling::None,
+            ..TrainOptions::default()
+        };
+        let model = Sequential::new().dropout(rate).dense(1);
+        let split = Split { train: train(), valid: None };
+        let begun = || {
+            let mut trainer = Trainer::new(&model, &split, &options, &DeviceKind::Cpu).unwrap();
+            let mut params = trainer.params().unwrap();
+            params.set("1.weight", &[1, 1], &[1.0]).unwrap();
+            params.set("1.bias", &[1], &[0.0]).unwrap();
+            trainer.set_params(&params).unwrap();
+            trainer
+        };
+        let mut run = begun();
+        let of_run = run.fit().map(Result::unwrap).find_map(|event| match event {
+            Event::Epoch(stats) => Some(stats.train_loss),
+            _ => None,
+        });
+        let by_hand = f64::from(begun().step().unwrap().loss);
+        let want = 1.0 / (1.0 - rate);
+        // Five standard deviations of a mean over so many rows.
+        let limit = 5.0 * want * (rate / (1.0 - rate) / rows as f64).sqrt();
+        for (what, got) in [("a run", of_run.unwrap()), ("a step by hand", by_hand)] {
+            assert!((got - want).abs() < limit, "dropout of {rate}, {what}: {got}, want {want}");
+        }
+    }
+}
+
 /// y = 2 a − 3 b + 1 at the corners of a rectangle, a = ±1 and b = ±`narrow`: a bowl that is 1/narrow² times as steep along
 /// one axis as along another.
 fn plane(narrow: f32) -> Split {
