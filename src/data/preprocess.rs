@@ -376,7 +376,7 @@ impl Preprocessing {
     pub(crate) fn scaler(&self) -> FeatureScaler<'_> {
         let inputs = if self.curves.methods.is_empty() { 0 } else { self.mean.len() };
         let curves = (0..inputs).map(|input| self.curves.of_input(input)).collect();
-        FeatureScaler { mean: &self.mean, std: &self.std, curves }
+        FeatureScaler::new(&self.mean, &self.std, curves)
     }
 
     /// Returns numbers of whole rows of the target's columns as the loss takes them.
@@ -491,9 +491,21 @@ pub(crate) struct FeatureScaler<'a> {
     std: &'a [f64],
     /// Curve of each input; empty if each has a shift and a factor only.
     curves: Vec<Curve<'a>>,
+    /// Absolute value of each input below which single precision holds it after scaling, whatever its sign; empty if there are curves.
+    limits: Vec<f64>,
 }
 
-impl FeatureScaler<'_> {
+impl<'a> FeatureScaler<'a> {
+    fn new(mean: &'a [f64], std: &'a [f64], curves: Vec<Curve<'a>>) -> Self {
+        // |v − mean| / std is at most (|v| + |mean|) / std; half of the largest float leaves room for rounding.
+        let limit = |(mean, std): (&f64, &f64)| f64::from(f32::MAX / 2.0) * std - mean.abs();
+        let limits = match curves.is_empty() {
+            true => mean.iter().zip(std).map(limit).collect(),
+            false => vec![],
+        };
+        Self { mean, std, curves, limits }
+    }
+
     /// Appends whole rows as the network takes them. Computed in f64, rounded once at the end.
     pub(crate) fn extend(&self, x: Numbers<'_>, scaled: &mut Vec<f32>) {
         match x {
@@ -506,18 +518,21 @@ impl FeatureScaler<'_> {
     }
 
     fn extend_by<T: Copy + Into<f64>>(&self, x: &[T], scaled: &mut Vec<f32>) {
-        debug_assert!(x.len().is_multiple_of(self.mean.len()), "whole rows");
-        for row in x.chunks_exact(self.mean.len()) {
-            let lines = row.iter().zip(self.mean.iter().zip(self.std));
+        let columns = self.mean.len();
+        debug_assert!(x.len().is_multiple_of(columns), "whole rows");
+        let there = scaled.len();
+        scaled.resize(there + x.len(), 0.0);
+        let rows = x.chunks_exact(columns).zip(scaled[there..].chunks_exact_mut(columns));
+        for (row, to) in rows {
+            let lines = row.iter().zip(to).zip(self.mean.iter().zip(self.std));
             if self.curves.is_empty() {
-                scaled.extend(lines.map(|(&v, (mean, std))| ((v.into() - mean) / std) as f32));
+                for ((&v, to), (mean, std)) in lines {
+                    *to = ((v.into() - mean) / std) as f32;
+                }
             } else {
-                let curved = lines.zip(&self.curves);
-                scaled.extend(
-                    curved.map(|((&v, (mean, std)), curve)| {
-                        curve.scale(v.into(), *mean, *std) as f32
-                    }),
-                );
+                for (((&v, to), (mean, std)), curve) in lines.zip(&self.curves) {
+                    *to = curve.scale(v.into(), *mean, *std) as f32;
+                }
             }
         }
     }
@@ -527,6 +542,11 @@ impl FeatureScaler<'_> {
         let columns = self.mean.len().max(1);
         let mut scaled = Vec::with_capacity(columns);
         x.chunks(columns).enumerate().find_map(|(row, values)| {
+            // Most rows are told by a comparison, which takes less time than scaling. NaN is below no limit.
+            let below = |all, (&v, limit): (&T, &f64)| all & (v.into().abs() < *limit);
+            if !self.limits.is_empty() && values.iter().zip(&self.limits).fold(true, below) {
+                return None;
+            }
             scaled.clear();
             self.extend_by(values, &mut scaled);
             // NaN is found, too.
@@ -676,6 +696,20 @@ mod tests {
         let fit = Preprocessing::fit(&numbers(&[1.0, 2.0, 3.0, 5.0], 2), FeatureScaling::Standard);
         assert_eq!(fit.beyond_single((&[1.0, 2.0, 3.0, 1e39]).into()), Some((1, 1)));
         assert_eq!(fit.beyond_single((&[1.0, 2.0, 3.0, 1e38]).into()), None);
+        assert_eq!(fit.beyond_single((&[1.0, 2.0, f64::NAN, 3.0]).into()), Some((1, 0)));
+        assert_eq!(fit.beyond_single((&[1.0_f32, 2.0, 3.0, f32::INFINITY]).into()), Some((1, 1)));
+        // Deviations of 1 and 1.5 hold up to the largest float times that, which rows near it are scaled for.
+        let [largest, half] = [f64::from(f32::MAX), f64::from(f32::MAX / 2.0)];
+        assert_eq!(fit.beyond_single((&[-half, half, half, -largest]).into()), None);
+        assert_eq!(fit.beyond_single((&[largest, 1.6 * largest, 0.0, 0.0]).into()), Some((0, 1)));
+        // A mean that is far away is part of the scaling.
+        let far =
+            Preprocessing::fit(&numbers(&[1e300, 1e300 + 1e285], 1), FeatureScaling::Standard);
+        assert_eq!(far.beyond_single((&[1e300]).into()), None);
+        assert_eq!(far.beyond_single((&[1.0]).into()), None);
+        let near =
+            Preprocessing::fit(&numbers(&[1e60, 1.000_000_1e60], 1), FeatureScaling::Standard);
+        assert_eq!(near.beyond_single((&[-1e99]).into()), Some((0, 0)));
     }
 
     #[test]

@@ -4,10 +4,13 @@
 //! Absent on purpose: targets, devices.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
+use std::ops::Range;
 
 use crate::data::{Preprocessing, TargetKind};
 use crate::expr::{F64Math, Unary};
 use crate::graph::{ClassLoss, Loss};
+use crate::host::threads;
 
 /// Predictions for some rows: what the outputs mean under the loss.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,8 +36,9 @@ impl Predictions {
         let wide = outputs.iter().map(|&x| f64::from(x));
         match &preparation.schema.kind {
             TargetKind::Classes(classes) => {
-                let rows = outputs.chunks_exact(classes.len());
-                let best = rows.map(|logits| argmax(logits).unwrap_or(0)).collect();
+                let best = by_rows((outputs, classes.len()), 1, |logits, best| {
+                    best[0] = argmax(logits).unwrap_or(0);
+                });
                 let hinge = matches!(loss, Loss::Classes(ClassLoss::Hinge { .. }));
                 let probabilities =
                     if hinge { wide.collect() } else { softmax(outputs, classes.len()) };
@@ -63,7 +67,11 @@ impl Predictions {
                             }
                         })
                         .collect(),
-                    _ => (0..outputs.len()).map(restored).collect(),
+                    _ => by_rows((outputs, targets * each), targets * each, |row, to| {
+                        for (at, (&raw, to)) in row.iter().zip(to).enumerate() {
+                            *to = preparation.restore_target(raw, column(at));
+                        }
+                    }),
                 })
             }
         }
@@ -112,13 +120,34 @@ pub(super) fn point_predictions<'a>(
 
 /// Softmax of each row `[rows, width]`.
 fn softmax(outputs: &[f32], width: usize) -> Vec<f64> {
-    let mut probabilities = Vec::with_capacity(outputs.len());
-    for logits in outputs.chunks_exact(width) {
+    by_rows((outputs, width), width, |logits, probabilities| {
         let max = logits.iter().fold(f64::NEG_INFINITY, |max, &x| max.max(f64::from(x)));
-        let sum: f64 = logits.iter().map(|&x| (f64::from(x) - max).exp()).sum();
-        probabilities.extend(logits.iter().map(|&x| (f64::from(x) - max).exp() / sum));
-    }
-    probabilities
+        for (to, &x) in probabilities.iter_mut().zip(logits) {
+            *to = (f64::from(x) - max).exp();
+        }
+        let sum: f64 = probabilities.iter().sum();
+        probabilities.iter_mut().for_each(|it| *it /= sum);
+    })
+}
+
+/// Number of outputs up to which more threads than one cost more time than they save.
+const FEW: usize = 1 << 12;
+
+/// Returns the results `[rows, wide]` of rows `[rows, width]`, each of which `row` computes from one of them; threads share the rows.
+fn by_rows<T: Copy + Default + Send>(
+    (outputs, width): (&[f32], usize),
+    wide: usize,
+    row: impl Fn(&[f32], &mut [T]) + Sync,
+) -> Vec<T> {
+    let rows = outputs.len() / width;
+    let mut results = vec![T::default(); rows * wide];
+    let part = |rows: Range<usize>, to: &mut [T]| {
+        let from = outputs[rows.start * width..rows.end * width].chunks_exact(width);
+        from.zip(to.chunks_exact_mut(wide)).for_each(|(from, to)| row(from, to));
+        Ok::<(), Infallible>(())
+    };
+    let Ok(()) = threads::in_parts(0..rows, (&mut results, wide), (FEW / width).max(1), &part);
+    results
 }
 
 /// The place of the largest value, the first of equal ones; `None` if one is NaN.

@@ -30,7 +30,7 @@ pub struct TrainedModel {
 /// Largest number of elements of a tensor of the eval phase, if one row allows it: 16 MiB.
 const EVAL_ELEMENTS: usize = 1 << 22;
 /// Rows of a batch in the eval phase, if there are as many and no layer is too wide.
-const EVAL_BATCH: usize = 256;
+pub(super) const EVAL_BATCH: usize = 256;
 
 /// Returns the eval phase's rows for a table of `rows` rows, all or a part at a time, and the rows of its batches, for a
 /// network whose widest layer or input has `max_width` columns.

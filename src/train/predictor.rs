@@ -3,6 +3,7 @@
 //! In: a [`TrainedModel`] or an [`Ensemble`], rows. Out: [`Predictions`], names of classes, arrays, figures.
 //! Absent on purpose: files.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ndarray::Array2;
@@ -11,11 +12,12 @@ use super::TrainOptions;
 use super::ensemble::Ensemble;
 use super::metrics::{Evaluation, Metrics, ScoredRows, StreamingEvaluator};
 use super::outputs::Predictions;
-use super::predict::{TrainedModel, eval_plan, load, run_eval};
+use super::predict::{EVAL_BATCH, TrainedModel, eval_plan, load, run_eval};
 use crate::data::{Dataset, Features, LabelledRows, Numbers, TargetKind};
 use crate::device::cpu::CpuDevice;
 use crate::device::{Device, DeviceInfo, DeviceKind, Values, open};
 use crate::error::{Error, Result};
+use crate::host::threads;
 use crate::model::Params;
 use crate::plan::EvalPlan;
 
@@ -73,8 +75,17 @@ struct LoadedDevice {
 struct DevicePool {
     /// Number of rows that the plan takes at once.
     rows: usize,
+    /// What the threads share: the products of each call, or the rows of a call, each part of which stays in the cache of one core.
+    shares: Shares,
     plan: Arc<EvalPlan>,
     idle: Mutex<Vec<CpuDevice<f32>>>,
+}
+
+/// What threads share.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Shares {
+    Products,
+    Rows,
 }
 
 impl std::fmt::Debug for Placement {
@@ -366,9 +377,9 @@ impl Predictor {
     /// Returns the raw outputs of a member for some rows, of which there are `count`.
     fn outputs_of(&self, member: usize, x: Numbers<'_>, count: usize) -> Result<Vec<f32>> {
         let trained = &self.ensemble.members()[member];
-        let rows = (x, &trained.preparation);
         match &self.pool {
             Placement::Shared(plans, loaded) => {
+                let rows = (x, &trained.preparation);
                 let (mut loaded, plan) = (locked(loaded), &plans[member]);
                 loaded.take_member(member, plans, &trained.params)?;
                 run_eval(loaded.device.as_mut(), (plan, &plan.ports), rows, false)
@@ -378,10 +389,10 @@ impl Predictor {
                 // The first pool that takes the rows at once; the last one takes any number, part by part.
                 let fits = |pool: &&DevicePool| count <= pool.rows;
                 let pool = pools.iter().find(fits).unwrap_or(&pools[pools.len() - 1]);
-                let mut device = pool.take(trained)?;
-                let outputs = run_eval(&mut device, (&pool.plan, &pool.plan.ports), rows, false)?;
-                pool.put(device);
-                Ok(outputs)
+                match pool.shares {
+                    Shares::Products => pool.outputs(trained, x),
+                    Shares::Rows => pool.outputs_by_parts(trained, x, count),
+                }
             }
         }
     }
@@ -430,22 +441,55 @@ fn many_rows(trained: &TrainedModel) -> usize {
 }
 
 impl DevicePool {
-    fn new(trained: &TrainedModel, rows: usize) -> Result<Self> {
-        Ok(Self { rows, plan: Arc::new(eval_plan(trained, rows)?), idle: Mutex::new(vec![]) })
+    fn new(trained: &TrainedModel, rows: usize, shares: Shares) -> Result<Self> {
+        let plan = Arc::new(eval_plan(trained, rows)?);
+        Ok(Self { rows, shares, plan, idle: Mutex::new(vec![]) })
     }
 
     /// Returns pools for one row up to many, or one for a given number of rows.
     fn of_sizes(trained: &TrainedModel, rows: Option<usize>) -> Result<Vec<Self>> {
-        let Some(rows) = rows else {
-            let many = Some(many_rows(trained)).filter(|many| !ON_CPU.contains(many));
-            return ON_CPU.into_iter().chain(many).map(|rows| Self::new(trained, rows)).collect();
-        };
-        Ok(vec![Self::new(trained, rows)?])
+        let few = |rows| Self::new(trained, rows, Shares::Products);
+        let many = || Self::new(trained, many_rows(trained), Shares::Rows);
+        match rows {
+            None => ON_CPU.into_iter().map(few).chain([many()]).collect(),
+            Some(rows) if rows > ON_CPU[ON_CPU.len() - 1] => Ok(vec![many()?]),
+            Some(rows) => Ok(vec![few(rows)?]),
+        }
     }
 
     /// Returns a pool of the same plan for other weights.
     fn without_devices(&self) -> Self {
-        Self { rows: self.rows, plan: Arc::clone(&self.plan), idle: Mutex::new(vec![]) }
+        Self { plan: Arc::clone(&self.plan), idle: Mutex::new(vec![]), ..*self }
+    }
+
+    /// Returns the raw outputs of rows.
+    fn outputs(&self, trained: &TrainedModel, x: Numbers<'_>) -> Result<Vec<f32>> {
+        let mut device = self.take(trained)?;
+        let rows = (x, &trained.preparation);
+        let outputs = run_eval(&mut device, (&self.plan, &self.plan.ports), rows, false)?;
+        self.put(device);
+        Ok(outputs)
+    }
+
+    /// Returns the raw outputs of `count` rows, parts of which go to all threads.
+    fn outputs_by_parts(
+        &self,
+        trained: &TrainedModel,
+        x: Numbers<'_>,
+        count: usize,
+    ) -> Result<Vec<f32>> {
+        let columns = trained.preparation.schema.features.len();
+        let (_, width) = self.plan.slot(self.plan.ports.predictions).matrix();
+        let mut outputs = vec![0.0; count * width];
+        // No thread is idle while there are rows for it, unless they are fewer than a batch, all of which is computed.
+        let most = count.div_ceil(threads::count()).next_multiple_of(EVAL_BATCH).min(self.rows);
+        let part = |rows: Range<usize>, to: &mut [f32]| {
+            let x = x.range(rows.start * columns..rows.end * columns);
+            to.copy_from_slice(&self.outputs(trained, x)?);
+            Ok(())
+        };
+        threads::in_parts(0..count, (&mut outputs, width), most, &part)?;
+        Ok(outputs)
     }
 
     /// Takes an unused device, or makes a new one.
@@ -454,7 +498,10 @@ impl DevicePool {
         match idle {
             Some(device) => Ok(device),
             None => {
-                let mut device = CpuDevice::new();
+                let mut device = match self.shares {
+                    Shares::Products => CpuDevice::new(),
+                    Shares::Rows => CpuDevice::of_one_thread(),
+                };
                 load(&mut device, &self.plan, &trained.params)?;
                 Ok(device)
             }
@@ -520,9 +567,10 @@ mod tests {
     #[test]
     fn many_threads_get_what_one_plan_for_all_rows_gives() {
         let (trained, x) = trained();
-        let whole = Predictor::new(trained.clone()).unwrap();
-        let whole = whole.on_for_rows(&DeviceKind::Cpu, ROWS).unwrap();
-        let want = probabilities(whole.predict(&x).unwrap());
+        let whole = DevicePool::new(&trained, ROWS, Shares::Products).unwrap();
+        let want = whole.outputs(&trained, (&x).into()).unwrap();
+        let want = Predictions::new(&want, &trained.preparation, &trained.criterion.loss);
+        let want = probabilities(want);
         let predictor = Predictor::new(trained).unwrap();
         std::thread::scope(|scope| {
             for thread in 0..8 {
@@ -542,12 +590,33 @@ mod tests {
         let Placement::Cpu(pools) = &predictor.pool else { panic!("not on the CPU") };
         for pool in &pools[0] {
             let kept = pool.idle.lock().unwrap().len();
-            assert!((1..=8).contains(&kept), "{kept} devices");
+            let most = if pool.shares == Shares::Rows { threads::count() } else { 8 };
+            assert!((1..=most).contains(&kept), "{kept} devices");
         }
         assert!(
             predictor.predict(&x[..4]).unwrap_err().to_string().contains("4 values are no whole")
         );
         assert_eq!(probabilities(predictor.predict(&[0.0_f32; 0]).unwrap()), [0.0; 0]);
+    }
+
+    #[test]
+    fn parts_give_the_bits_of_all_rows_at_once() {
+        let (trained, x) = trained();
+        let few = DevicePool::new(&trained, 256, Shares::Products).unwrap();
+        let many = DevicePool::new(&trained, 256, Shares::Rows).unwrap();
+        for rows in [1, 255, 256, 257, 512, 513, ROWS] {
+            let x = Numbers::from(&x[..rows * 3]);
+            let want = few.outputs(&trained, x).unwrap();
+            assert_eq!(many.outputs_by_parts(&trained, x, rows).unwrap(), want, "{rows}");
+            let alone = threads::without(|| many.outputs_by_parts(&trained, x, rows));
+            assert_eq!(alone.unwrap(), want, "{rows} rows on one thread");
+        }
+        // A call for many rows takes them, and its predictor gives each row the number of its own.
+        let predictor = Predictor::new(trained.clone()).unwrap();
+        let long: Vec<f32> = x.iter().copied().cycle().take(9 * x.len() + 3).collect();
+        let got = probabilities(predictor.predict(&long).unwrap());
+        let want = probabilities(predictor.predict(&x).unwrap());
+        assert!(got.chunks(want.len()).all(|it| *it == want[..it.len()]));
     }
 
     #[test]
@@ -570,7 +639,7 @@ mod tests {
         }
         // A device whose weights are written anew after it has packed them.
         let (first, second) = (network(1), network(2));
-        let pool = DevicePool::new(&first, 1).unwrap();
+        let pool = DevicePool::new(&first, 1, Shares::Products).unwrap();
         let mut device = pool.take(&first).unwrap();
         let mut outputs = |params: &Params| {
             device.write(pool.plan.params, 0, Values::F32(params.arena())).unwrap();

@@ -50,6 +50,11 @@ impl<T: Real> CpuDevice<T> {
         Self::with(T::CpuKernels::new())
     }
 
+    /// Makes a device that computes on the thread that calls, for work that threads share by rows.
+    pub(crate) fn of_one_thread() -> Self {
+        Self::with(T::CpuKernels::of_one_thread())
+    }
+
     fn with(engine: T::CpuKernels) -> Self {
         let threads = engine.threads();
         let plural = if threads == 1 { "" } else { "s" };

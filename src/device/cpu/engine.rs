@@ -19,6 +19,11 @@ pub trait CpuKernels<T: Real>: std::fmt::Debug + Send + Sync + Sized {
     /// Makes the kernels without memory.
     fn new() -> Self;
 
+    /// Makes the same kernels for the thread that calls alone.
+    fn of_one_thread() -> Self {
+        Self::new()
+    }
+
     /// Returns the number of threads that the kernels use.
     fn threads(&self) -> usize;
 

@@ -55,6 +55,8 @@ use task::{Epilogue, GemmTask, MatmulOperand};
 const FEW_ROWS: usize = 64;
 /// Elements of a right operand from which on that pays.
 const LARGE: usize = 1 << 10;
+/// Elements of a right operand up to which it is kept packed for more rows, too, where packing takes a sixteenth of the time: 4 MiB.
+const KEPT: usize = 1 << 20;
 
 /// Cost of a class in a loss, in the unit of a formula's cost: mostly its exponential.
 const CLASS: usize = 24;
@@ -197,6 +199,10 @@ impl CpuKernels<f32> for SimdKernels {
         Self { instructions: SimdLevel::widest(), pool: Pool::new(), shared: false }
     }
 
+    fn of_one_thread() -> Self {
+        Self { pool: Pool::of_one_thread(), ..Self::new() }
+    }
+
     fn threads(&self) -> usize {
         self.pool.threads()
     }
@@ -262,8 +268,9 @@ impl CpuKernels<f32> for SimdKernels {
 
     fn packs_nt(&self, product: MatmulShape) -> bool {
         let MatmulShape { m, n, k } = product;
+        let pays = n * k >= LARGE && (m <= FEW_ROWS || n * k <= KEPT);
         // Exchanged operands need no packing of the weights, but compute whole vectors of rows, of which there are fewer here.
-        m <= FEW_ROWS && n * k >= LARGE && (m <= ROWS || !self.exchanges_operands(product))
+        pays && (m <= ROWS || !self.exchanges_operands(product))
     }
 
     fn pack_nt(&self, b: &[f32], MatmulShape { n, k, .. }: MatmulShape) -> Vec<f32> {

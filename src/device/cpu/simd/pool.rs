@@ -24,7 +24,15 @@ pub(super) struct Pool {
 impl Pool {
     /// Takes the process's pool; if the system gives no threads, the caller's thread does everything.
     pub(super) fn new() -> Self {
-        let threads = if threads::are_there() { started() } else { 1 };
+        Self::of_threads(if threads::are_there() { started() } else { 1 })
+    }
+
+    /// Takes no other thread than the caller's.
+    pub(super) fn of_one_thread() -> Self {
+        Self::of_threads(1)
+    }
+
+    fn of_threads(threads: usize) -> Self {
         // One more than threads, since the caller may be a thread outside of the pool.
         let scratch = (0..=threads).map(|_| Mutex::new(Vec::new())).collect();
         Self { threads, scratch }
