@@ -56,6 +56,10 @@ pub struct Schema {
     /// Sign before decimals, if it was stated: tables to predict are read so, too, unless another one is stated for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decimal: Option<DecimalMark>,
+    /// True if decimals had a comma in the table that the model was trained with, so that 1.234 alone is not taken for 1 and a part in
+    /// tables to predict.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_decimal_comma: bool,
     /// Columns that are no features, since another one says the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub duplicates: Vec<DuplicateColumn>,

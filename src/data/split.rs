@@ -418,15 +418,21 @@ impl Dataset {
             } else {
                 format!("at most {:.3}", (most * 1000.0).floor() / 1000.0)
             };
+            let (rows, left) = (pluralize(rows as u64, "row"), count(left as u64));
+            let leaves =
+                format!("a validation share of {share} of {rows} leaves {left} for {part}");
+            let but = match lone {
+                0 => format!(", but each of {} classes needs one there", count(present as u64)),
+                _ => format!(
+                    ": {} of {} classes have one row only, which is for training, and of each of the others both parts \
+                     need one",
+                    count(lone as u64),
+                    count((lone + present) as u64),
+                ),
+            };
             return Err(Error::table(
                 self.source(),
-                format!(
-                    "a validation share of {share} of {} leaves {} for {part}, but each of \
-                     {} classes needs one there; use ‘valid’ {remedy}, or ‘valid’ 0 for none",
-                    pluralize(rows as u64, "row"),
-                    count(left as u64),
-                    count(present as u64)
-                ),
+                format!("{leaves}{but}; use ‘valid’ {remedy}, or ‘valid’ 0 for none"),
             ));
         }
         Ok(largest_remainder(&sizes, total))
@@ -582,6 +588,14 @@ mod tests {
         let wide = said(classes((0..30).map(|i| i % 10).collect()), 0.2);
         assert!(wide.contains("6 for validation, but each of 10 classes"), "{wide}");
         assert!(wide.contains("‘valid’ at least 0.334"), "{wide}");
+        // Classes of one row are told apart from the others, which alone are held out of.
+        let mixed = said(classes((0..20).chain([0]).collect()), 0.2);
+        assert!(
+            mixed.contains(
+                "leaves 17 for training: 19 of 20 classes have one row only, which is for"
+            ) && mixed.contains("‘valid’ at most 0.047"),
+            "{mixed}"
+        );
         let narrow = said(classes((0..30).map(|i| i % 10).collect()), 0.8);
         assert!(narrow.contains("‘valid’ at most 0.666"), "{narrow}");
         for share in [0.334, 0.666] {

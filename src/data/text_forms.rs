@@ -201,6 +201,13 @@ impl UsualForm {
                 });
                 format!("give ‘columns’ {} to take them as dates{or}", value(form))
             }
+            // The minus sign of typography, U+2212, and the dash that stands for it.
+            Self::Numbers(unit, _) if ["\u{2212}", "\u{2013}"].contains(&unit.as_str()) => {
+                format!(
+                    "write `-` for {}, which is no minus to computers, to have numbers",
+                    shown(unit)
+                )
+            }
             Self::Numbers(unit, _) => {
                 format!("take {} out of the cells to have numbers", shown(unit))
             }

@@ -143,8 +143,8 @@ pub struct Intervals<'a> {
     pub truth: &'a [f64],
     /// Lower end of each row's interval.
     pub low: &'a [f64],
-    /// The one prediction of each row.
-    pub middle: &'a [f64],
+    /// The one prediction of each row, if there is one.
+    pub middle: Option<&'a [f64]>,
     /// Upper end of each row's interval.
     pub high: &'a [f64],
     /// Share of rows that the intervals should hold, from 0 to 1.
@@ -156,7 +156,8 @@ pub struct Intervals<'a> {
 /// Draws intervals of rows in the order of their predictions, and the actual numbers. Of more than 150 rows, as many evenly chosen.
 pub fn intervals(target: &str, rows: Intervals<'_>) -> Picture {
     let mut order: Vec<usize> = (0..rows.truth.len()).collect();
-    order.sort_by(|&a, &b| rows.middle[a].total_cmp(&rows.middle[b]).then(a.cmp(&b)));
+    let along = rows.middle.unwrap_or(rows.low);
+    order.sort_by(|&a, &b| along[a].total_cmp(&along[b]).then(a.cmp(&b)));
     let stride = order.len().div_ceil(INTERVALS).max(1);
     let shown: Vec<usize> = order.iter().copied().step_by(stride).collect();
     let values = || shown.iter().flat_map(|&row| [rows.truth[row], rows.low[row], rows.high[row]]);
@@ -171,12 +172,13 @@ pub fn intervals(target: &str, rows: Intervals<'_>) -> Picture {
     let about = format!("Predicted intervals of {target} and actual numbers: {told}.");
     let (name, title) = ("intervals".into(), format!("Intervals of {target}"));
     let texts = Captions { name, title, below, about };
-    let legend = [
-        (Key::Line(5), "interval".to_string()),
-        (Key::Line(0), "prediction".to_string()),
-        (Key::Dot(1), "actual".to_string()),
-    ];
-    let label = "rows in the order of their predictions";
+    let mut legend =
+        vec![(Key::Line(5), "interval".to_string()), (Key::Dot(1), "actual".to_string())];
+    let mut label = "rows in the order of their lower ends";
+    if rows.middle.is_some() {
+        legend.insert(1, (Key::Line(0), "prediction".to_string()));
+        label = "rows in the order of their predictions";
+    }
     let mut frame = Frame::new(texts, &legend, (x, label), (y, target));
     let place =
         |frame: &Frame, at: usize, value: f64| Some((frame.x.at(at as f64)?, frame.y.at(value)?));
@@ -186,9 +188,11 @@ pub fn intervals(target: &str, rows: Intervals<'_>) -> Picture {
             frame.svg.line(&stroke(5), low, high);
         }
     }
-    let middle: Vec<(f64, f64)> =
-        shown.iter().enumerate().map(|(at, &row)| (at as f64, rows.middle[row])).collect();
-    frame.curve(&stroke(0), &middle);
+    if let Some(middle) = rows.middle {
+        let places = shown.iter().enumerate();
+        let middle: Vec<(f64, f64)> = places.map(|(at, &row)| (at as f64, middle[row])).collect();
+        frame.curve(&stroke(0), &middle);
+    }
     for (at, &row) in shown.iter().enumerate() {
         if let Some(at) = place(&frame, at, rows.truth[row]) {
             frame.svg.circle(&fill(1), at, 2.2, 0.9);

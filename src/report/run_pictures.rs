@@ -327,10 +327,13 @@ fn of_numbers(scored: &ScoredRows, target: &str) -> Vec<Picture> {
     };
     let figures =
         NumberFigures { r2: scored.figure(Metric::R2), rmse: scored.figure(Metric::Rmse) };
-    let mut pictures = vec![
-        picture::predicted_actual(target, truth, predicted, figures),
-        picture::residuals(target, truth, predicted, weights.as_deref()),
-    ];
+    // Quantiles without the median are no prediction of the number itself.
+    let is_point = predicted.len() == truth.len();
+    let mut pictures = Vec::new();
+    if is_point {
+        pictures.push(picture::predicted_actual(target, truth, predicted, figures));
+        pictures.push(picture::residuals(target, truth, predicted, weights.as_deref()));
+    }
     if let Some((low, high)) = spread.interval() {
         let nominal = match spread {
             Uncertainty::Quantiles(all) => match &all[..] {
@@ -340,8 +343,8 @@ fn of_numbers(scored: &ScoredRows, target: &str) -> Vec<Picture> {
             _ => 0.95,
         };
         let coverage = scored.figure(Metric::Coverage);
-        let rows =
-            Intervals { truth, low: &low, middle: predicted, high: &high, nominal, coverage };
+        let middle = is_point.then_some(predicted.as_slice());
+        let rows = Intervals { truth, low: &low, middle, high: &high, nominal, coverage };
         pictures.push(picture::intervals(target, rows));
     }
     if let Uncertainty::Quantiles(all) = spread {

@@ -17,6 +17,8 @@ use crate::shape::narrow;
 const MOST_OPERATIONS: f64 = 2e9;
 /// Training rows that a constant prediction is judged by where there are no validation rows.
 const SAMPLED: usize = 20_000;
+/// Part of a class's share by which two shares are level; single precision keeps it.
+const LEVEL: f64 = 1e-5;
 /// Passes of the linear model over the rows, and steps of each pass.
 const EPOCHS: u32 = 40;
 const STEPS: usize = 40;
@@ -237,12 +239,21 @@ fn constant(
     let weight = |row: usize| weights.as_ref().map_or(1.0, |weights| weights[row]);
     let total: f64 = (0..train.rows()).map(weight).sum();
     if let (TargetKind::Classes(names), Targets::Classes(y)) = (&train.schema().kind, train.y()) {
-        let mut shares = vec![0.0; names.len()];
-        y.iter()
-            .enumerate()
-            .for_each(|(row, &class)| shares[class as usize] += weight(row) / total);
-        let best = (0..names.len()).max_by(|&a, &b| shares[a].total_cmp(&shares[b]));
-        let name = format!("always {}", list(&[&names[best.unwrap_or(0)]]));
+        let (mut shares, mut rows) = (vec![0.0; names.len()], vec![0_usize; names.len()]);
+        for (row, &class) in y.iter().enumerate() {
+            shares[class as usize] += weight(row) / total;
+            rows[class as usize] += 1;
+        }
+        let most = shares.iter().copied().fold(0.0, f64::max);
+        // Balanced classes weigh the same but for rounding: of these the one with most rows is right most often, and is put a little above.
+        let level: Vec<usize> =
+            (0..names.len()).filter(|&class| shares[class] >= most * (1.0 - LEVEL)).collect();
+        let by_rows = |&&a: &&usize, &&b: &&usize| rows[a].cmp(&rows[b]).then(b.cmp(&a));
+        let best = level.iter().max_by(by_rows).copied().unwrap_or(0);
+        if level.len() > 1 {
+            shares[best] = most * (1.0 + LEVEL);
+        }
+        let name = format!("always {}", list(&[&names[best]]));
         // A class without a row still has a small probability, so that its logarithm is finite.
         return (name, shares.iter().map(|share| share.max(1e-6).ln()).collect());
     }
@@ -260,6 +271,7 @@ fn constant(
     let outputs = outputs.collect();
     let name = match &criterion.loss {
         _ if labels => "always the more frequent",
+        Loss::Pinball(quantiles) if quantiles.median().is_none() => "always the same quantiles",
         Loss::Mae
         | Loss::Huber { .. }
         | Loss::SmoothL1 { .. }
@@ -377,6 +389,44 @@ mod tests {
         assert!((constant.metrics.loss - 0.562_335).abs() < 1e-6, "{}", constant.metrics.loss);
         assert_eq!(linear.name, "logistic regression");
         assert_eq!(linear.metrics.accuracy, Some(1.0));
+    }
+
+    #[test]
+    fn of_balanced_classes_the_more_frequent_one_stands_for_all() {
+        let x: Vec<f64> = (0..200).map(f64::from).collect();
+        for rare in [0, 1] {
+            let class = |i: u32| if i % 5 < 2 { rare } else { 1 - rare };
+            let data = Dataset::from_arrays(&x, 1, Targets::Classes((0..200).map(class).collect()));
+            let data = data.unwrap().split(0.25, Seed(1)).unwrap();
+            let options = TrainOptions {
+                class_weights: crate::train::ClassWeights::Balanced,
+                ..TrainOptions::default()
+            };
+            let (constant, _) = baselines(&data, 2, &options);
+            assert_eq!(constant.name, format!("always `{}`", 1 - rare));
+            assert_eq!(constant.metrics.accuracy, Some(0.6));
+            assert!((constant.metrics.loss - 2_f64.ln()).abs() < 1e-4, "{}", constant.metrics.loss);
+        }
+    }
+
+    #[test]
+    fn quantiles_without_the_median_have_a_loss_alone() {
+        let x: Vec<f64> = (0..200).map(f64::from).collect();
+        let y = Targets::Numbers(x.iter().map(|x| x * x).collect());
+        let data = Dataset::from_arrays(&x, 1, y).unwrap().split(0.25, Seed(1)).unwrap();
+        let named = |loss: &str| {
+            let loss: Loss = loss.parse().unwrap();
+            let options = TrainOptions { loss: loss.clone(), ..TrainOptions::default() };
+            let (constant, linear) = baselines(&data, loss.outputs_each(), &options);
+            let there = |it: &Metrics| [it.r2, it.mae, it.rmse].map(|it| it.is_some());
+            assert_eq!(there(&constant.metrics), there(&linear.metrics));
+            assert!(constant.metrics.loss > 0.0);
+            (constant.name, there(&constant.metrics)[1])
+        };
+        for loss in ["pinball(0.1, 0.9)", "pinball(0.8)", "pinball(0.2, 0.4, 0.9)"] {
+            assert_eq!(named(loss), ("always the same quantiles".to_string(), false), "{loss}");
+        }
+        assert_eq!(named("pinball(0.1, 0.5)"), ("always the median".to_string(), true));
     }
 
     #[test]

@@ -96,26 +96,30 @@ impl Predictions {
     }
 }
 
-/// The one value that stands for each target's outputs, in the units of the loss: the mean, the middle quantile.
+/// Place of the one value that stands for a target among its outputs; `None` where only quantiles besides the median are predicted.
+pub(super) fn point_place(loss: &Loss) -> Option<usize> {
+    if let Loss::Pinball(quantiles) = loss { quantiles.median() } else { Some(0) }
+}
+
+/// The one value that stands for each target's outputs, in the units of the loss: the mean, the median; `None` where there is none.
 pub(super) fn point_predictions<'a>(
     outputs: &'a [f32],
     targets: usize,
     loss: &Loss,
-) -> Cow<'a, [f32]> {
+) -> Option<Cow<'a, [f32]>> {
     let each = loss.outputs_each();
     let picked = |first: usize| {
         outputs.chunks_exact(each).map(|outputs| outputs[first]).collect::<Vec<_>>().into()
     };
     #[expect(clippy::cast_possible_truncation, reason = "outputs are f32")]
-    match loss {
-        Loss::Pinball(_) => picked(each / 2),
-        Loss::GaussianNll { .. } => picked(0),
+    Some(match loss {
+        Loss::Pinball(_) | Loss::GaussianNll { .. } => picked(point_place(loss)?),
         Loss::PoissonNll { .. } => outputs.iter().map(|x| x.exp()).collect::<Vec<_>>().into(),
         Loss::Classes(ClassLoss::KlDivergence) => {
             softmax(outputs, targets).into_iter().map(|p| p as f32).collect::<Vec<_>>().into()
         }
         _ => outputs.into(),
-    }
+    })
 }
 
 /// Softmax of each row `[rows, width]`.

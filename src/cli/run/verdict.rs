@@ -23,8 +23,8 @@ use crate::graph::Reduction;
 use crate::report::{Comparison, Comparisons, Figures, count};
 use crate::shape::fixed;
 use crate::train::{
-    Baseline, Ensemble, EpochStats, Metric, Metrics, Predictor, TrainOptions, TrainedModel,
-    Trainer, Warning,
+    Baseline, Ensemble, EpochStats, Metric, Metrics, Predictions, Predictor, TrainOptions,
+    TrainedModel, Trainer, Warning,
 };
 use ::csv::StringRecord;
 
@@ -103,11 +103,12 @@ impl Judge {
             let (own, other) = (kept.train_loss, self.constant.metrics.loss);
             let level = self.means && is_level(own, other);
             let warning =
-                level.then(|| no_better(&self.constant, ("training", own), None, self.lr));
+                level.then(|| no_better(&self.constant, ("training", own), (None, None), self.lr));
             return Ok(Verdict { warning, ..Verdict::default() });
         };
         let accuracy = valid.value(Metric::Accuracy);
-        Ok(Verdict::of((&self.constant, linear), (valid.loss, accuracy), self.lr))
+        let confidence = || self.valid.as_ref().and_then(|valid| confidence(trained, valid));
+        Ok(Verdict::of((&self.constant, linear), (valid.loss, accuracy), confidence, self.lr))
     }
 
     /// Keeps some training rows for a report.
@@ -142,10 +143,12 @@ impl Judge {
 
 impl Verdict {
     /// Compares a network's loss and accuracy on validation rows with those of baselines; of a linear model that is missing, the reason is
-    /// given. `lr` is the learning rate that an advice names.
+    /// given. `confidence` computes the mean probability of the likeliest class, which an advice needs, and `lr` is the learning rate that
+    /// it names.
     fn of(
         (constant, linear): (&Baseline, Result<Baseline, &str>),
         (loss, accuracy): (f64, Option<f64>),
+        confidence: impl Fn() -> Option<f64>,
         lr: f64,
     ) -> Self {
         let without_linear = linear.as_ref().err().map(ToString::to_string);
@@ -158,7 +161,8 @@ impl Verdict {
             // Probabilities that are worse than a line's may belong to better classes; worse than always the same are none.
             let matters = !more_often_right || std::ptr::eq(baseline, constant);
             if matters && is_level(loss, baseline.metrics.loss) {
-                warning = Some(no_better(baseline, ("valid", loss), accuracy, lr));
+                let sure = if more_often_right { confidence() } else { None };
+                warning = Some(no_better(baseline, ("valid", loss), (accuracy, sure), lr));
             }
         }
         let compared = |baseline: &Baseline| Comparison {
@@ -197,7 +201,14 @@ impl Verdict {
         let accuracy = mean(folds.iter().map(|fold| fold.accuracy).collect());
         let lr = folds.first().map_or(f64::NAN, |fold| fold.options.lr);
         let linear = linears.map(|all| mean_baseline(&all));
-        Ok(Self::of((&mean_baseline(&constants), linear), (loss.unwrap_or(f64::NAN), accuracy), lr))
+        let confidence = || {
+            let each =
+                folds.iter().map(|fold| confidence(fold.trained, fold.split.valid.as_ref()?));
+            mean(each.collect())
+        };
+        let (baselines, figures) =
+            ((&mean_baseline(&constants), linear), (loss.unwrap_or(f64::NAN), accuracy));
+        Ok(Self::of(baselines, figures, confidence, lr))
     }
 }
 
@@ -247,11 +258,30 @@ pub(super) fn mean_metrics(all: &[Metrics]) -> Metrics {
     }
 }
 
+/// Returns the mean probability that a network gives to the class, or to the value of a label, that it takes for the likeliest; `None`
+/// for other targets, and for scores.
+fn confidence(trained: &TrainedModel, rows: &Dataset) -> Option<f64> {
+    if trained.outputs_are_scores() {
+        return None;
+    }
+    let predictor = Predictor::new(trained.clone()).ok()?;
+    let probabilities: Vec<f64> = match predictor.predict(rows.x()).ok()? {
+        Predictions::Classes { best, probabilities } => {
+            let classes = probabilities.len() / best.len().max(1);
+            let all = probabilities.chunks_exact(classes.max(1));
+            all.map(|row| row.iter().copied().fold(0.0, f64::max)).collect()
+        }
+        Predictions::Labels(told) => told.into_iter().map(|yes| yes.max(1.0 - yes)).collect(),
+        Predictions::Numbers(_) => return None,
+    };
+    Some(probabilities.iter().sum::<f64>() / probabilities.len() as f64)
+}
+
 /// Warns of a network that is no better than a baseline.
 fn no_better(
     baseline: &Baseline,
     (which, own): (&str, f64),
-    accuracy: Option<f64>,
+    (accuracy, confidence): (Option<f64>, Option<f64>),
     lr: f64,
 ) -> Warning {
     let other = baseline.metrics.loss;
@@ -262,9 +292,15 @@ fn no_better(
         _ => String::new(),
     };
     let advice = if accuracy > baseline.metrics.accuracy {
-        "its classes are right more often, but its probabilities are far too sure: try a lower --lr, fewer --epochs, or \
-         cross-entropy(label-smoothing=0.1)"
-            .to_string()
+        let often = "its classes are right more often, but its probabilities are";
+        match confidence.zip(accuracy).is_some_and(|(sure, right)| sure < right) {
+            true => format!(
+                "{often} not sure enough yet: try more --epochs, or a higher --lr (it was {lr})"
+            ),
+            false => format!(
+                "{often} far too sure: try a lower --lr, fewer --epochs, or cross-entropy(label-smoothing=0.1)"
+            ),
+        }
     } else if baseline.name.starts_with("always") {
         // Weights that moved too far come back to no more than a guess.
         format!(
@@ -360,6 +396,49 @@ pub(super) fn push_targets(record: &mut StringRecord, rows: &Dataset, row: usize
                     _ => record.push_field(&value.to_string()),
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::FeatureScaling;
+    use crate::data::Preprocessing;
+    use crate::graph::Loss;
+    use crate::model::{Params, Sequential};
+
+    /// A model of one feature and two classes, the second of which has this logit for 1 and the opposite for −1.
+    fn trained(logit: f32, rows: &Dataset) -> TrainedModel {
+        let model = Sequential::new().dense(2);
+        let mut params = Params::zeros(model.layout(1).unwrap());
+        params.set("0.weight", &[2, 1], &[0.0, logit]).unwrap();
+        let preparation = Preprocessing::fit(rows, FeatureScaling::None);
+        TrainedModel { model, params, preparation, criterion: Loss::CROSS_ENTROPY.into() }
+    }
+
+    #[test]
+    fn probabilities_are_called_too_sure_only_where_they_are() {
+        let x = [1.0, -1.0, 1.0, -1.0];
+        let rows = Dataset::from_arrays(&x, 1, Targets::Classes(vec![1, 0, 1, 1])).unwrap();
+        let baseline = |accuracy| Baseline {
+            name: "always `1`".into(),
+            metrics: Metrics { loss: 0.6, accuracy: Some(accuracy), ..Metrics::default() },
+        };
+        // Three quarters are right. A logit of 0.1 is a probability of 0.525, one of 9 is near 1.
+        for (logit, sure, advice) in [
+            (0.1, 0.524_979, "its probabilities are not sure enough yet: try more --epochs"),
+            (9.0, 0.999_877, "its probabilities are far too sure: try a lower --lr"),
+        ] {
+            let confidence = confidence(&trained(logit, &rows), &rows);
+            assert!((confidence.unwrap() - sure).abs() < 1e-5, "{confidence:?}");
+            let figures = (Some(0.75), confidence);
+            let Warning::NoBetter { problem } =
+                no_better(&baseline(0.7), ("valid", 0.7), figures, 0.01)
+            else {
+                panic!("another warning")
+            };
+            assert!(problem.contains(advice), "{problem}");
         }
     }
 }

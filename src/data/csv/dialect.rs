@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use ::csv::{ByteRecord, ReaderBuilder};
 
-use super::marks::{DecimalMark, MarksEvidence, NumberMarks, decide};
+use super::marks::{DecimalMark, MarksEvidence, NumberMarks, decide, either_mark};
 use crate::data::cell::shown;
 use crate::data::header::list;
 use crate::data::sheet_rows::SheetRows;
@@ -84,6 +84,8 @@ pub(super) struct Dialect {
     pub(super) comma: bool,
     /// True if the user has said which decimal mark numbers have.
     pub(super) decimal_is_stated: bool,
+    /// Columns whose points may stand between thousands, though they are read as decimal points.
+    either: Vec<usize>,
     /// Number of cells of the first line.
     first: usize,
     /// Remarks on what is not as usual.
@@ -200,7 +202,7 @@ impl Dialect {
     /// for, if the first line has them.
     pub(super) fn find(
         (sample, whole): (&[u8], bool),
-        stated: &TableFormat,
+        (stated, comma_before): (&TableFormat, bool),
         wanted: impl Fn(&[&str]) -> bool,
     ) -> Self {
         let mut found = Self::default();
@@ -223,7 +225,7 @@ impl Dialect {
         } else if delimiter != b',' {
             found.notes.push(format!("a {} between cells", name_of(delimiter)));
         }
-        found.columns((sample, whole), &rows, stated, wanted);
+        found.columns((sample, whole), &rows, (stated, comma_before), wanted);
         found
     }
 
@@ -232,7 +234,7 @@ impl Dialect {
         &mut self,
         (sample, whole): (&[u8], bool),
         rows: &SampleRows,
-        stated: &TableFormat,
+        (stated, comma_before): (&TableFormat, bool),
         wanted: impl Fn(&[&str]) -> bool,
     ) {
         let count = rows.count();
@@ -292,7 +294,10 @@ impl Dialect {
         let begin = usize::from(self.row_names);
         columns.resize(width.max(begin), MarksEvidence::default());
         let used = &columns[begin..width - self.trailing];
-        self.marks = decide(used, stated.decimal, self.delimiter);
+        self.marks = decide(used, stated.decimal, (self.delimiter, comma_before));
+        if stated.decimal.is_none() && self.delimiter != b',' {
+            self.either = either_mark(used, &self.marks);
+        }
         self.comma = stated.decimal == Some(DecimalMark::Comma);
         self.decimal_is_stated = stated.decimal.is_some();
         self.remark(&titles, stated);
@@ -383,6 +388,13 @@ impl Dialect {
         }
         if !thousands.is_empty() && stated.decimal.is_none() {
             notes.push(format!("commas between thousands in {}", list(&thousands)));
+        }
+        let either: Vec<String> = self.either.iter().map(|&place| name(place)).collect();
+        if !either.is_empty() {
+            notes.push(format!(
+                "1.234 is 1 and a part in {}; if its points stand between thousands, give ‘decimal’ comma",
+                list(&either)
+            ));
         }
         self.comma |= !comma.is_empty();
         self.notes.extend(notes);

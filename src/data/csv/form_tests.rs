@@ -69,7 +69,9 @@ fn tables_of_one_content_are_read_alike_in_all_forms() {
         let table = read(&text);
         assert_eq!(values(&table), values(&plain), "{text}");
         assert_eq!(table.notes.join("; "), notes, "{text}");
-        assert_eq!(table.data.schema(), plain.data.schema(), "{text}");
+        let comma = notes.contains("with a comma");
+        let want = Schema { has_decimal_comma: comma, ..plain.data.schema().clone() };
+        assert_eq!(table.data.schema(), &want, "{text}");
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
         encoder.write_all(text.as_bytes()).unwrap();
         assert_eq!(values(&read(encoder.finish().unwrap())), values(&plain), "{text}");
@@ -281,4 +283,38 @@ fn texts_beside_numbers_with_a_decimal_comma_stay_as_they_are() {
     let again = Dataset::from_csv_like(&path, data.schema()).unwrap();
     assert_eq!(again.x(), data.x());
     assert!(again.odd_cells().is_empty());
+}
+
+#[test]
+fn points_that_may_stand_between_thousands_are_told_or_refused() {
+    let text = "price;n;y\n900;1;0\n1.004;2;1\n998;1;0\n1.017;3;1\n";
+    let table = read(text);
+    assert_eq!(table.data.row(1).at(0), 1.004);
+    let note = "1.234 is 1 and a part in `price`; if its points stand between thousands, give ‘decimal’ comma";
+    assert!(table.notes.iter().any(|it| it == note), "{:?}", table.notes);
+    let clear = read(text.replace(";3;1", ";0.5;1"));
+    assert!(!clear.notes.iter().any(|it| it.contains("thousands")), "{:?}", clear.notes);
+    // A model of decimal commas does not take 1.500 for 1 and a half.
+    let commas = read("price;n;y\n1.000,00;1;0\n1.250,50;2;1\n");
+    assert!(commas.data.schema().has_decimal_comma);
+    assert!(!table.data.schema().has_decimal_comma);
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("t.csv");
+    let first = |text: &str, format: &TableFormat| {
+        fs::write(&path, text).unwrap();
+        let mut reader = FeatureReader::open_as(&path, commas.data.schema(), format)?;
+        Ok::<_, crate::Error>(reader.next_chunk(9)?.unwrap().x[0])
+    };
+    let found = TableFormat::default();
+    let said = first("price;n\n1.500;2\n", &found).unwrap_err().to_string();
+    assert!(said.contains("‘decimal’ point or ‘decimal’ comma"), "{said}");
+    for (decimal, want) in [(DecimalMark::Comma, 1500.0), (DecimalMark::Point, 1.5)] {
+        let stated = TableFormat { decimal: Some(decimal), ..TableFormat::default() };
+        assert_eq!(first("price;n\n1.500;2\n", &stated).unwrap(), want);
+    }
+    let said = first("price;n\n1.500;2,5\n", &found).unwrap_err().to_string();
+    assert!(said.contains("has a point"), "{said}");
+    assert_eq!(first("price;n\n1.5;2\n", &found).unwrap(), 1.5);
+    assert_eq!(first("price;n\n1500;2\n", &found).unwrap(), 1500.0);
+    assert_eq!(first("price;n\n1.500,0;2\n", &found).unwrap(), 1500.0);
 }

@@ -213,11 +213,26 @@ impl MarksEvidence {
     }
 }
 
-/// Decides on the marks of all columns of a table.
+/// Returns the columns that are read with a decimal point, but whose numbers with a point all look like thousands: beside whole numbers
+/// that are too short for a mark, in a table without any other number that tells.
+pub(super) fn either_mark(columns: &[MarksEvidence], marks: &[NumberMarks]) -> Vec<usize> {
+    let told = |it: &MarksEvidence| it.is_point() || it.comma || it.comma_or_thousands;
+    if columns.iter().any(told) {
+        return vec![];
+    }
+    let either = |place: &usize| {
+        let MarksEvidence { point_or_thousands, long, texts, .. } = columns[*place];
+        point_or_thousands && !long && texts == 0 && marks[*place] == NumberMarks::Plain
+    };
+    (0..columns.len()).filter(either).collect()
+}
+
+/// Decides on the marks of all columns of a table. `comma_before` tells that decimals had a comma in the table that a model was trained
+/// with.
 pub(super) fn decide(
     columns: &[MarksEvidence],
     stated: Option<DecimalMark>,
-    delimiter: u8,
+    (delimiter, comma_before): (u8, bool),
 ) -> Vec<NumberMarks> {
     let comma = columns.iter().any(|it| it.is_comma());
     let point = columns.iter().any(|it| it.is_point());
@@ -239,6 +254,9 @@ pub(super) fn decide(
             // A column of 1.234 alone, beside decimal commas, may have either mark.
             (true, false) => NumberMarks::Comma { groups: false },
             (false, true) if it.comma_or_thousands && !it.long => NumberMarks::Thousands,
+            (false, false) if comma_before && it.point_or_thousands && !it.long => {
+                NumberMarks::Unclear
+            }
             (false, _) if !it.comma_or_thousands => NumberMarks::Plain,
             (true, true) if it.comma_or_thousands || it.point_or_thousands => NumberMarks::Unclear,
             (true, true) => NumberMarks::Plain,
@@ -261,7 +279,34 @@ mod tests {
                 evidence
             })
             .collect();
-        decide(&evidence, None, delimiter)
+        decide(&evidence, None, (delimiter, false))
+    }
+
+    #[test]
+    fn points_that_may_stand_between_thousands_are_told_and_refused_after_decimal_commas() {
+        let evidence = |cells: &[&str]| {
+            let mut evidence = MarksEvidence::default();
+            cells.iter().for_each(|cell| evidence.add(cell));
+            evidence
+        };
+        let plain = NumberMarks::Plain;
+        for (cells, beside, either) in [
+            (["900", "1.500"], "2", true),
+            (["1.500", "2.500"], "2", true),
+            // Whole numbers of four digits have no marks.
+            (["1.500", "2500"], "2", false),
+            (["1.500", "2.5"], "2", false),
+            (["1.500", "2.500"], "0.5", false),
+            (["1.500", "a"], "2", false),
+        ] {
+            let columns = [evidence(&cells), evidence(&[beside])];
+            let decided = |before| decide(&columns, None, (b';', before));
+            assert_eq!(decided(false), [plain, plain], "{cells:?}");
+            let places: &[usize] = if either { &[0] } else { &[] };
+            assert_eq!(either_mark(&columns, &decided(false)), places, "{cells:?} beside {beside}");
+            let unclear = matches!(decided(true)[0], NumberMarks::Unclear);
+            assert_eq!(unclear, either || cells[1] == "a", "{cells:?} beside {beside}");
+        }
     }
 
     #[test]

@@ -453,6 +453,7 @@ impl FirstPass {
             kind: read.kind,
             weight: options.weight.clone(),
             decimal: options.format.decimal,
+            has_decimal_comma: table.dialect().comma,
             ..Schema::default()
         };
         let format_notes = table.dialect().notes.clone();

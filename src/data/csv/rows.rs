@@ -14,7 +14,7 @@ use super::blocks::{BlockCutter, TextBlock};
 use super::byte_source::ByteSource;
 use super::bytes::{Beyond, MOST_CELLS, MOST_ROW, Watched};
 use super::dialect::{DELIMITERS, Dialect, TableFormat, name_of};
-use super::marks::{DecimalMark, NumberMarks};
+use super::marks::NumberMarks;
 use crate::data::cell;
 #[cfg(feature = "parquet")]
 use crate::data::columnar::ColumnBatches;
@@ -159,7 +159,7 @@ impl TableReader {
     pub(super) fn open_like(path: &Path, schema: &Schema, stated: &TableFormat) -> Result<Self> {
         let wanted = |names: &[&str]| header::has_all(names, &schema.read_columns());
         let bytes = TableBytes::open(path, stated.files(), &wanted);
-        Self::from_bytes(bytes, path, (stated, schema.decimal), wanted)
+        Self::from_bytes(bytes, path, (stated, Some(schema)), wanted)
     }
 
     /// Does the same as [`Self::open_like`] for bytes from any source; messages call it by `name`.
@@ -171,13 +171,13 @@ impl TableReader {
     ) -> Result<Self> {
         let wanted = |names: &[&str]| header::has_all(names, &schema.read_columns());
         let bytes = TableBytes::of(reader, stated.files());
-        Self::from_bytes(bytes, Path::new(name), (stated, schema.decimal), wanted)
+        Self::from_bytes(bytes, Path::new(name), (stated, Some(schema)), wanted)
     }
 
     fn from_bytes(
         bytes: io::Result<TableBytes>,
         path: &Path,
-        (stated, usual): (&TableFormat, Option<DecimalMark>),
+        (stated, earlier): (&TableFormat, Option<&Schema>),
         wanted: impl Fn(&[&str]) -> bool,
     ) -> Result<Self> {
         let source = if path == Path::new("-") {
@@ -192,11 +192,15 @@ impl TableReader {
         let taken = bytes.counter();
         let stated = match bytes.array_notes() {
             // The mark that was stated for the training table holds, unless another mark is stated for this one.
-            None => TableFormat { decimal: stated.decimal.or(usual), ..stated.clone() },
+            None => {
+                let decimal = stated.decimal.or(earlier.and_then(|it| it.decimal));
+                TableFormat { decimal, ..stated.clone() }
+            }
             Some(array) => stated.of_array(&source, array.sheet.is_some())?,
         };
         let (sample, whole, failed) = sample(&mut bytes);
-        let mut dialect = Dialect::find((&sample, whole), &stated, wanted);
+        let comma_before = earlier.is_some_and(|it| it.has_decimal_comma);
+        let mut dialect = Dialect::find((&sample, whole), (&stated, comma_before), wanted);
         if let Some(problem) = dialect.problem.take() {
             return Err(Error::table(&source, problem));
         }

@@ -274,6 +274,11 @@ pub struct Quantiles {
 }
 
 impl Quantiles {
+    /// Place of the median among them, if it is one.
+    pub fn median(&self) -> Option<usize> {
+        self.as_slice().iter().position(|&quantile| quantile == 0.5)
+    }
+
     /// How many there may be.
     pub const MOST: usize = 20;
 

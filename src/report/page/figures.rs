@@ -98,16 +98,19 @@ fn is_of_folds(outcome: &Map<String, Value>) -> bool {
 /// The figure that people ask for first, in a sentence.
 fn quality(trained: &TrainedModel, figure: &dyn Fn(&str) -> Option<f64>) -> Option<String> {
     let schema = &trained.preparation.schema;
-    let share = |value: f64| format!("{:.2} %", 100.0 * value);
+    // Rows count by their weights, so that the share is not that of the rows.
+    let by_weight = schema.weight.is_some();
+    let of = if by_weight { "of the rows' weight" } else { "of the rows" };
+    let share = |value: f64| format!("{:.2} % {of}", 100.0 * value);
     match &schema.kind {
         TargetKind::Classes(_) => {
-            Some(format!("it names the right class of {} of the rows", share(figure("accuracy")?)))
+            Some(format!("it names the right class of {}", share(figure("accuracy")?)))
         }
         TargetKind::Labels(names) if names.len() == 1 => {
-            Some(format!("it is right for {} of the rows", share(figure("accuracy")?)))
+            Some(format!("it is right for {}", share(figure("accuracy")?)))
         }
         TargetKind::Labels(_) => {
-            Some(format!("all labels are right in {} of the rows", share(figure("accuracy")?)))
+            Some(format!("all labels are right in {}", share(figure("accuracy")?)))
         }
         TargetKind::Number | TargetKind::Numbers(_) => {
             let error = format!("its predictions are {} away on average", brief(figure("mae")?));

@@ -60,6 +60,7 @@ impl StreamingEvaluator {
         if matches!(criterion.loss, Loss::GaussianNll { .. } | Loss::Pinball(_)) {
             asked.push(Metric::Coverage);
         }
+        asked.retain(|metric| metric.without_rows(&criterion.loss).is_none());
         if preparation.schema.targets().len() > 1 {
             // Of which label?
             asked.retain(|metric| !metric.of_positive());

@@ -129,8 +129,10 @@ impl Metrics {
                 Self::of_labels(outputs, (y, columns), weights)
             }
             (_, Targets::Numbers(y) | Targets::Columns(y, _)) => {
-                let point_predictions = point_predictions(outputs, columns, &criterion.loss);
-                Self::of_numbers(&point_predictions, (y, columns), weights, preparation)
+                match point_predictions(outputs, columns, &criterion.loss) {
+                    Some(points) => Self::of_numbers(&points, (y, columns), weights, preparation),
+                    None => Self::default(),
+                }
             }
         };
         let raw_weights = rows.raw_weights.as_deref();
@@ -289,6 +291,50 @@ mod tests {
             double: vec![],
             curves: ScalingCurves::default(),
             target_range: vec![],
+        }
+    }
+
+    #[test]
+    fn figures_of_quantiles_are_those_of_the_median() {
+        let preparation = preparation(0.0, 1.0);
+        let targets = Targets::Numbers(vec![1.0, 2.0, 4.0]);
+        // Three quantiles of each row, of which the second and the first are the median's.
+        let outputs = [0.0, 1.5, 9.0, 1.0, 2.5, 9.0, 2.0, 4.0, 9.0];
+        for (loss, mae) in [
+            ("pinball(0.1, 0.5, 0.9)", Some(1.0 / 3.0)),
+            ("pinball(0.5, 0.7, 0.9)", Some(4.0 / 3.0)),
+            ("pinball(0.2, 0.4, 0.9)", None),
+        ] {
+            let loss: Loss = loss.parse().unwrap();
+            let metrics = Metrics::of(&outputs, &targets, &preparation, loss.clone());
+            assert_eq!(
+                metrics.mae.map(|it| (it * 1e6).round()),
+                mae.map(|it: f64| (it * 1e6).round())
+            );
+            assert_eq!(
+                (metrics.r2.is_some(), metrics.rmse.is_some()),
+                (mae.is_some(), mae.is_some())
+            );
+            assert!(metrics.loss > 0.0);
+            let asked = [
+                Metric::Mape,
+                Metric::MedianAbsoluteError,
+                Metric::ExplainedVariance,
+                Metric::Pinball(0.3),
+            ];
+            let others = metrics.with(&asked, &outputs, (&targets, None), (&preparation, &loss));
+            for metric in asked {
+                assert_eq!(others.value(metric).is_some(), mae.is_some(), "{loss} {metric}");
+                assert_eq!(metric.without_rows(&loss).is_none(), mae.is_some(), "{loss} {metric}");
+            }
+            // Those of quantiles themselves are there in any case.
+            let asked = [Metric::Pinball(0.9), Metric::Coverage];
+            let others = others.with(&asked, &outputs, (&targets, None), (&preparation, &loss));
+            assert!(
+                asked
+                    .iter()
+                    .all(|it| others.value(*it).is_some() && it.without_rows(&loss).is_none())
+            );
         }
     }
 

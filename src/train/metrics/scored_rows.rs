@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::super::outputs::{Predictions, point_predictions};
+use super::super::outputs::{Predictions, point_place, point_predictions};
 use super::classes::{self, ConfusionCounts};
 use super::compensated_sum::Mean;
 use super::rows::{Counted, Weights};
@@ -111,7 +111,7 @@ struct RowsToScore {
     predictions: Predictions,
     /// Of labels `[rows, labels]`: true for yes.
     yes: Vec<bool>,
-    /// Of numbers `[rows, targets]`, in the target's own units.
+    /// Of numbers `[rows, targets]`, in the target's own units; none where only quantiles besides the median are predicted.
     points: Vec<f64>,
 }
 
@@ -139,7 +139,7 @@ impl ScoredRows {
         // read the figures.
         let points: Vec<f64> = match (&predictions, targets.columns()) {
             (Predictions::Numbers(_), Some((_, columns))) => {
-                let points = point_predictions(outputs, columns, loss);
+                let points = point_predictions(outputs, columns, loss).unwrap_or_default();
                 let restored =
                     |(at, &point): (usize, &f32)| preparation.restore_target(point, at % columns);
                 points.iter().enumerate().map(restored).collect()
@@ -163,9 +163,8 @@ impl ScoredRows {
         match &predictions {
             Predictions::Labels(told) => yes = told.iter().map(|&told| told > half).collect(),
             Predictions::Numbers(told) => {
-                let each = loss.outputs_each();
-                let place = if matches!(loss, Loss::Pinball(_)) { each / 2 } else { 0 };
-                points = told.iter().skip(place).step_by(each).copied().collect();
+                let of = |place: usize| told.iter().skip(place).step_by(loss.outputs_each());
+                points = point_place(loss).map(of).into_iter().flatten().copied().collect();
             }
             Predictions::Classes { .. } => {}
         }

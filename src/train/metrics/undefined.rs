@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use super::super::outputs::point_place;
 use super::Metric;
 use super::rows::Counted;
 use crate::data::{Dataset, TargetKind, Targets, list};
@@ -25,8 +26,16 @@ impl Metric {
         }
     }
 
-    fn without_rows(self, loss: &Loss) -> Option<String> {
+    /// Returns why a metric has no value under this loss, whatever the rows are.
+    pub(super) fn without_rows(self, loss: &Loss) -> Option<String> {
         let scores = loss.gives_scores();
+        let quantile = match (self, loss) {
+            (Self::Pinball(wanted), Loss::Pinball(quantiles)) => {
+                quantiles.as_slice().contains(&wanted)
+            }
+            _ => false,
+        };
+        let is_of_point = self.of_classes() == Some(false) && self != Self::Coverage && !quantile;
         let interval = match loss {
             Loss::Pinball(quantiles) => quantiles.as_slice().len() > 1,
             Loss::GaussianNll { .. } => true,
@@ -36,6 +45,9 @@ impl Metric {
         match self {
             _ if scores && self.of_probabilities() => Some(format!(
                 "has no value, since the loss {name} gives scores and no probabilities"
+            )),
+            _ if is_of_point && point_place(loss).is_none() => Some(format!(
+                "has no value, since the loss {loss} predicts no median, which it is of; add the quantile 0.5"
             )),
             Self::Coverage if !interval => {
                 Some(format!("has no value, since the loss {name} predicts no interval"))

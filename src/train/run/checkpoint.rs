@@ -278,8 +278,7 @@ fn sum_numbers(sum: &mut Checksum, numbers: Numbers<'_>) {
 /// Returns the names of columns and classes and the kind of target, in the words that checksums have had from the
 /// beginning: the words stay, whatever types and fields are called.
 fn schema_text(schema: &Schema) -> String {
-    let Schema { features, target, kind, weight, columns, missing, duplicates: _, decimal: _ } =
-        schema;
+    let Schema { features, target, kind, weight, columns, missing, .. } = schema;
     let kind = match kind {
         TargetKind::Classes(names) => format!("Classes({names:?})"),
         TargetKind::Number => "Number".to_string(),
