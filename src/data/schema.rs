@@ -96,6 +96,12 @@ impl Schema {
             && self.decimal == other.decimal
     }
 
+    /// Returns true if both say the same of a table, whatever mark its decimals have.
+    pub(crate) fn is_but_for_marks(&self, other: &Self) -> bool {
+        let (decimal, has_decimal_comma) = (other.decimal, other.has_decimal_comma);
+        Self { decimal, has_decimal_comma, ..self.clone() } == *other
+    }
+
     /// Returns the number of targets of a row: classes, or columns.
     pub fn outputs(&self) -> usize {
         match &self.kind {

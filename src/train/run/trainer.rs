@@ -831,7 +831,7 @@ fn scaled(
     ranks: Option<&Ranks>,
 ) -> Result<TargetScaling> {
     let preparation = match &options.preparation {
-        Some(given) if given.schema == *train.schema() => given.clone(),
+        Some(given) if given.schema.is_but_for_marks(train.schema()) => given.clone(),
         Some(_) => {
             let problem = "its columns, classes or target are not those of the table, in the same order; arrange the table like it, or leave it out";
             return Err(Error::setting("preparation", problem));
