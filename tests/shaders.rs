@@ -9,24 +9,10 @@ use naga::valid::{
     Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator,
 };
 use naga::{AddressSpace, Module, StorageAccess, TypeInner};
-use wgrad::device::gpu::{
-    KERNELS, KernelSpec, SEQUENCE, SEQUENCE_BINDINGS, Variant, assemble, consts, generated,
-    whole_step_wgsl,
-};
-use wgrad::device::verify::{every_kernel, formulas, half_kernels, whole_steps};
+use wgrad::device::gpu::{KERNELS, SEQUENCE_BINDINGS, assemble, consts};
+use wgrad::device::verify::{ShaderText, every_kernel, shader_texts};
 use wgrad::model::Activation;
 use wgrad::plan::{Argument, Kernel, LossScaler, StorageTypes};
-
-/// One text, and what it is made of.
-struct Shader {
-    spec: &'static KernelSpec,
-    variant: &'static Variant,
-    /// Returns the arguments that it must read and write, by the kernel's declaration.
-    bindings: [Vec<&'static str>; 2],
-    stored: StorageTypes,
-    label: String,
-    wgsl: String,
-}
 
 /// The names of what a kernel reads and writes, in any form.
 fn declared(kernel: &Kernel) -> [Vec<&'static str>; 2] {
@@ -34,58 +20,51 @@ fn declared(kernel: &Kernel) -> [Vec<&'static str>; 2] {
     kernel.declaration().bound().map(names)
 }
 
-/// Every kernel with every fusion and variant, in every precision, and sequences of all layers, losses and updates.
-fn every_shader() -> Vec<Shader> {
-    let mut all = Vec::new();
-    let single = every_kernel().into_iter().map(|kernel| (kernel, StorageTypes::F32));
-    for (kernel, stored) in single.chain(half_kernels()) {
-        let spec = KERNELS.iter().find(|spec| spec.name == kernel.name()).unwrap();
-        for variant in spec.variants.iter().filter(|variant| variant.fits(stored)) {
-            let label = format!("{kernel}{stored} ({})", variant.name);
-            let consts = consts(&kernel, variant, Activation::Relu);
-            let wgsl = assemble(
-                spec,
-                variant,
-                stored,
-                &consts,
-                &generated(&kernel, &formulas(7), [&[stored.read; 6], &[stored.write; 5]]),
-            );
-            let bindings = declared(&kernel);
-            all.push(Shader { spec, variant, bindings, stored, label, wgsl });
-        }
+/// Returns the arguments that a text must read and write.
+fn arguments(text: &ShaderText) -> [Vec<&'static str>; 2] {
+    match &text.kernel {
+        Some(kernel) => declared(kernel),
+        None => SEQUENCE_BINDINGS.map(<[_]>::to_vec),
     }
-    for variant in SEQUENCE.variants {
-        for (name, plan) in whole_steps().unwrap() {
-            let (spec, stored, bindings) =
-                (&SEQUENCE, StorageTypes::F32, SEQUENCE_BINDINGS.map(<[_]>::to_vec));
-            let label = format!("sequence {name} ({})", variant.name);
-            let wgsl = whole_step_wgsl(&plan, variant).unwrap();
-            let wgsl = wgsl.unwrap_or_else(|| panic!("{label} is no sequence"));
-            all.push(Shader { spec, variant, bindings, stored, label, wgsl });
-        }
-    }
-    all
 }
 
-/// Calls `each` with a shader, the parsed module and what validation found, for all there is.
-fn for_each_shader(mut each: impl FnMut(&Shader, &Module, &ModuleInfo)) {
-    for shader in every_shader() {
-        let Shader { variant, stored, label, wgsl, .. } = &shader;
-        let module = naga::front::wgsl::parse_str(wgsl)
-            .unwrap_or_else(|error| panic!("{label}: {}", error.emit_to_string(wgsl)));
-        // No capability beyond plain WebGPU is asked for, except by forms that say so.
-        let mut capabilities = Capabilities::empty();
-        capabilities.set(Capabilities::SUBGROUP, variant.subgroup.is_some());
-        capabilities.set(Capabilities::SHADER_FLOAT16, stored.half());
-        capabilities.set(Capabilities::COOPERATIVE_MATRIX, variant.cooperative.is_some());
-        let mut validator = Validator::new(ValidationFlags::all(), capabilities);
-        validator.subgroup_stages(ShaderStages::COMPUTE);
-        validator.subgroup_operations(SubgroupOperationSet::all());
-        let info = validator
-            .validate(&module)
-            .unwrap_or_else(|error| panic!("{label}: {}", error.emit_to_string(wgsl)));
-        each(&shader, &module, &info);
+/// Returns the parsed module of a text, and what validation found.
+fn validated(text: &ShaderText, wgsl: &str) -> (Module, ModuleInfo) {
+    let ShaderText { variant, stored, label, .. } = text;
+    let module = naga::front::wgsl::parse_str(wgsl)
+        .unwrap_or_else(|error| panic!("{label}: {}", error.emit_to_string(wgsl)));
+    // No capability beyond plain WebGPU is asked for, except by forms that say so.
+    let mut capabilities = Capabilities::empty();
+    capabilities.set(Capabilities::SUBGROUP, variant.subgroup.is_some());
+    capabilities.set(Capabilities::SHADER_FLOAT16, stored.half());
+    capabilities.set(Capabilities::COOPERATIVE_MATRIX, variant.cooperative.is_some());
+    let mut validator = Validator::new(ValidationFlags::all(), capabilities);
+    validator.subgroup_stages(ShaderStages::COMPUTE);
+    validator.subgroup_operations(SubgroupOperationSet::all());
+    let info = validator
+        .validate(&module)
+        .unwrap_or_else(|error| panic!("{label}: {}", error.emit_to_string(wgsl)));
+    (module, info)
+}
+
+/// Calls `each` with a text, the parsed module and what validation found, for all there is.
+fn for_each_shader(mut each: impl FnMut(&ShaderText, &Module, &ModuleInfo)) {
+    for text in shader_texts().unwrap() {
+        let (module, info) = validated(&text, &text.wgsl);
+        each(&text, &module, &info);
     }
+}
+
+#[test]
+fn texts_for_members_are_valid() {
+    let mut count = 0;
+    for text in shader_texts().unwrap() {
+        let [_, (label, wgsl)] = text.for_adapter();
+        validated(&text, &wgsl);
+        assert!(label.ends_with("for members") && wgsl != text.wgsl, "{label}");
+        count += 1;
+    }
+    assert!(count > 150, "only {count} texts");
 }
 
 #[test]
@@ -115,7 +94,7 @@ fn every_declaration_is_verified() {
 #[test]
 fn shaders_translate_to_all_targets() {
     let mut count = 0;
-    for_each_shader(|Shader { label, wgsl, .. }, module, info| {
+    for_each_shader(|ShaderText { label, wgsl, .. }, module, info| {
         let entry = spv::PipelineOptions {
             shader_stage: naga::ShaderStage::Compute,
             entry_point: "main".into(),
@@ -191,12 +170,13 @@ fn fields_of(module: &Module, name: &str) -> Vec<(String, u32)> {
 
 #[test]
 fn table_matches_shaders() {
-    for_each_shader(|Shader { spec, bindings, label, .. }, module, _| {
+    for_each_shader(|text, module, _| {
+        let ShaderText { spec, label, .. } = text;
         // A sequence binds many steps' rows, and its one parameter is the table of operations.
         let many = spec.name == "sequence";
         let uniforms = [if many { "rows" } else { "step" }, "params"];
         let uniforms = uniforms.map(|name| (name.to_string(), None));
-        let [reads, writes] = bindings;
+        let [reads, writes] = arguments(text);
         let reads = reads.iter().map(|name| ((*name).to_string(), Some(false)));
         let writes = writes.iter().map(|name| ((*name).to_string(), Some(true)));
         let wanted: Vec<_> = uniforms.into_iter().chain(reads).chain(writes).collect();
@@ -233,7 +213,7 @@ fn table_matches_shaders() {
 #[test]
 fn workgroups_keep_to_the_smallest_limits() {
     // 256 invocations and 16 KiB of workgroup memory are what every WebGPU adapter has.
-    for_each_shader(|Shader { label, .. }, module, _| {
+    for_each_shader(|ShaderText { label, .. }, module, _| {
         let [x, y, z] = module.entry_points[0].workgroup_size;
         assert!(x * y * z <= 256, "{label}: {x} x {y} x {z}");
         let mut layouter = naga::proc::Layouter::default();
@@ -295,7 +275,7 @@ fn without_value(wgsl: &str) -> Vec<&str> {
 #[test]
 fn variables_of_loops_have_a_value() {
     // Chromium's compiler gives a variable of a loop its zero in the first turn only.
-    for_each_shader(|Shader { label, wgsl, .. }, _, _| {
+    for_each_shader(|ShaderText { label, wgsl, .. }, _, _| {
         assert_eq!(without_value(wgsl), [""; 0], "{label}");
     });
     let wrong = "fn f() {\n    var a: f32;\n    loop {\n        var b: f32;\n        var c = 0.0;\n    }\n}\n";

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use wgrad::device::gpu::{self, GpuDevice};
-use wgrad::device::verify::{Check, verify_gpu, verify_plan};
+use wgrad::device::verify::{Check, shader_texts, verify_gpu, verify_plan};
 use wgrad::device::{Device, DeviceInfo};
 use wgrad::plan::Plan;
 use wgrad::{DeviceKind, Result};
@@ -37,6 +37,14 @@ pub(crate) struct AdapterAnswer {
     auto: bool,
 }
 
+/// A WGSL text.
+#[derive(Serialize)]
+pub(crate) struct ShaderAnswer {
+    kernel: &'static str,
+    label: String,
+    wgsl: String,
+}
+
 /// Failures that are told.
 const TOLD: usize = 20;
 /// Comparisons after which the page is told how many there were.
@@ -52,6 +60,15 @@ pub(crate) fn adapters() -> Vec<AdapterAnswer> {
         auto: it.auto,
     };
     gpu::adapters().into_iter().map(answer).collect()
+}
+
+/// Returns the WGSL texts of all kernels, for one network and for several.
+pub(crate) fn shaders() -> Result<Vec<ShaderAnswer>> {
+    let texts = shader_texts()?.into_iter().flat_map(|text| {
+        let kernel = text.spec.name;
+        text.for_adapter().map(|(label, wgsl)| ShaderAnswer { kernel, label, wgsl })
+    });
+    Ok(texts.collect())
 }
 
 /// Opens the adapter: a GPU, or else a software adapter.

@@ -57,7 +57,7 @@ fn arrays(wgsl: &str) -> Vec<StorageArray<'_>> {
 
 /// Returns the text for several members. The host appends to `Params`, for each array in the order of the bindings, the
 /// bytes between two members' parts, and the bytes of one part.
-pub(super) fn for_members(wgsl: &str, stored: StorageTypes) -> String {
+pub fn text_for_members(wgsl: &str, stored: StorageTypes) -> String {
     let arrays = arrays(wgsl);
     let mut text = wgsl.to_string();
     for StorageArray { name, .. } in &arrays {

@@ -31,6 +31,8 @@ pub use adapter::{AdapterReport, adapters};
 pub use device::GpuDevice;
 pub use fused_step::whole_step_wgsl;
 pub use kernels::{KERNELS, KernelSpec, MatrixShape, SEQUENCE, SEQUENCE_BINDINGS, Variant};
+pub use member_text::text_for_members;
+pub use pipeline::text_for_adapter;
 pub use shader::{assemble, consts, generated};
 pub use sizes::{Arguments, DispatchSizes, Grid};
 

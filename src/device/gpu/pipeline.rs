@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::dispatch::Dispatch;
 use super::kernels::Variant;
-use super::member_text::for_members;
+use super::member_text::text_for_members;
 use super::shader::assemble;
 use crate::host::waiting::SUSPENDS;
 
@@ -29,14 +29,14 @@ impl Pipelines {
         let mut wgsl =
             assemble(launch.spec, launch.variant, launch.stored, &launch.consts, &launch.generated);
         if launch.members > 1 {
-            wgsl = for_members(&wgsl, launch.stored);
+            wgsl = text_for_members(&wgsl, launch.stored);
         }
         if let Some(made) = self.made.get(&wgsl) {
             return made.clone();
         }
         let layout = layout(device, launch);
         let label = Some(launch.spec.name);
-        let text = with_directives(&wgsl, launch.variant);
+        let text = text_for_adapter(&wgsl, launch.variant);
         let source = wgpu::ShaderSource::Wgsl(text);
         let module =
             module(device, wgpu::ShaderModuleDescriptor { label, source }, launch.unchecked);
@@ -64,7 +64,7 @@ impl Pipelines {
 }
 
 /// Returns the text with the directives that a browser's compiler wants in front of subgroups; wgpu's own knows them not.
-fn with_directives<'a>(wgsl: &'a str, variant: &Variant) -> Cow<'a, str> {
+pub fn text_for_adapter<'a>(wgsl: &'a str, variant: &Variant) -> Cow<'a, str> {
     if !SUSPENDS || variant.subgroup.is_none() {
         return wgsl.into();
     }

@@ -6,6 +6,8 @@
 mod build;
 #[cfg(feature = "gpu")]
 mod sequences;
+#[cfg(feature = "gpu")]
+mod shader_texts;
 
 use super::cpu::{CpuDevice, SimdLevel};
 use super::{Device, DeviceInfo, DeviceKind, Values};
@@ -20,6 +22,8 @@ use build::{Case, CaseValues, build, cpu_sizes_of, limits};
 pub use build::{every_kernel, half_kernels, sizes_of};
 #[cfg(feature = "gpu")]
 pub use sequences::whole_steps;
+#[cfg(feature = "gpu")]
+pub use shader_texts::{ShaderText, shader_texts};
 
 /// Result of one comparison.
 #[derive(Clone, Debug, PartialEq)]
