@@ -128,12 +128,12 @@ function showColumns() {
     use.append(box);
     const range = it.range ? ` ${plain(it.range[0])} to ${plain(it.range[1])}` : '';
     line.append(
+      use,
       name,
       element('td', it.kind + range),
       element('td', it.gaps),
       element('td', `${it.distinct}${it.or_more ? ' or more' : ''}`),
       element('td', it.examples.slice(0, 4).join(', '), 'examples'),
-      use,
     );
     return line;
   });
@@ -208,6 +208,8 @@ function settings() {
 
 function running(yes) {
   for (const id of ['train', 'verify']) $(id).disabled = yes || (id === 'train' && !table);
+  $('go-on').hidden = !mayGoOn;
+  $('go-on').disabled = yes;
   document.querySelector('#play .main').disabled = yes;
   for (const button of document.querySelectorAll('[data-example], [data-file]')) button.disabled = yes;
 }
@@ -248,34 +250,51 @@ function follow(run) {
   };
 }
 
+// True if the last run can go on from where it ended.
+let mayGoOn = false;
+
+async function train(request) {
+  $('run').hidden = false;
+  $('run').scrollIntoView({ block: 'nearest' });
+  $('result').hidden = true;
+  $('status').textContent = 'The program reads the table and prepares the run.';
+  $('progress').value = 0;
+  list($('warnings'), []);
+  const run = {};
+  showFigures(run);
+  listener = follow(run);
+  running(true);
+  $('stop').disabled = false;
+  try {
+    const answer = await ask('run', { request });
+    mayGoOn = answer.may_go_on;
+    showResult(answer);
+  } catch (error) {
+    $('status').textContent = 'The run has failed.';
+    throw error;
+  } finally {
+    $('stop').disabled = true;
+    running(false);
+  }
+}
+
 $('settings').addEventListener('submit', event => {
   event.preventDefault();
   if (!table || $('train').disabled) return;
   attempt(async () => {
     const request = { do: 'train', ...settings() };
-    $('run').hidden = false;
-    $('result').hidden = true;
-    $('status').textContent = 'The program reads the table and prepares the run.';
-    $('progress').value = 0;
+    mayGoOn = false;
     showPictures($('curves'), []);
-    list($('warnings'), []);
-    const run = {};
-    showFigures(run);
-    listener = follow(run);
-    running(true);
-    $('stop').disabled = false;
-    try {
-      const answer = await ask('run', { request });
-      showResult(answer);
-    } catch (error) {
-      $('status').textContent = 'The run has failed.';
-      throw error;
-    } finally {
-      $('stop').disabled = true;
-      running(false);
-    }
+    await train(request);
   });
 });
+$('go-on').addEventListener('click', () => attempt(async () => {
+  const epochs = number($('settings'), 'epochs');
+  if (epochs <= trainedEpochs) {
+    throw new Error(`Epochs: ${epochs}, but ${trainedEpochs} have been trained; write more to go on`);
+  }
+  await train({ do: 'go_on', epochs });
+}));
 const wishToStop = () => worker.postMessage({ call: 'stop' });
 $('stop').addEventListener('click', () => {
   $('stop').disabled = true;
@@ -283,9 +302,13 @@ $('stop').addEventListener('click', () => {
   wishToStop();
 });
 
+let trainedEpochs = 0;
+
 function showResult(answer) {
-  $('status').textContent = answer.stopped ? 'The run was stopped; the best network so far is kept.' : 'The run has ended.';
-  $('told').textContent = answer.stopped ? `Stopped after epoch ${answer.outcome.epoch}.` : answer.told;
+  trainedEpochs = answer.epochs;
+  const more = answer.may_go_on ? ' “Go on” trains on from here, up to the number of epochs above.' : '';
+  $('status').textContent = (answer.stopped ? 'The run was stopped; the best network so far is kept.' : 'The run has ended.') + more;
+  $('told').textContent = answer.stopped ? `Stopped after ${answer.epochs} ${answer.epochs === 1 ? 'epoch' : 'epochs'}; the network is that of epoch ${answer.outcome.epoch}.` : answer.told;
   list($('warnings'), answer.warnings);
   if (answer.curves.length > 0) showPictures($('curves'), answer.curves);
   showPictures($('pictures'), answer.pictures);
@@ -328,6 +351,8 @@ async function takeModel(name, bytes) {
     const networks = answer.networks > 1 ? `, the mean of ${answer.networks} networks` : '';
     $('model-told').textContent = `${name} predicts ${answer.target} from ${answer.columns.length} columns${networks}.`;
     $('told').textContent = `${name} was opened.`;
+    mayGoOn = false;
+    $('go-on').hidden = true;
     showPictures($('pictures'), []);
     $('result').hidden = false;
   });

@@ -45,12 +45,16 @@ enum Request {
     Columns,
     /// Trains on the table that was given.
     Train(Settings),
+    /// Goes on with the run that was trained last, up to this number of epochs in all.
+    GoOn { epochs: u32 },
     /// Trains on a data set of two columns, and draws its plane.
     Play(plane::PlaneSettings),
     /// Compares all kernels of the adapter with the reference.
     Verify,
     /// Says which adapters the browser has.
     Adapters,
+    /// Lists the WGSL texts of all kernels, as the browser's compiler gets them.
+    Shaders,
 }
 
 /// The answer to a request that failed.
@@ -123,7 +127,7 @@ pub fn picture_style() -> String {
 #[unsafe(no_mangle)]
 pub extern "C" fn respond() {
     let request = EXCHANGE.with_borrow_mut(|exchange| std::mem::take(&mut exchange.0));
-    let text = match serde_json::from_str(&request) {
+    let text = match serde_json::from_slice(request.as_bytes()) {
         Ok(request) => respond_to(request),
         Err(error) => answer::<()>(Err(Error::setting("request", error.to_string()))),
     };
@@ -136,9 +140,11 @@ fn respond_to(request: Request) -> String {
     let text = match request {
         Request::Columns => answer(session.columns()),
         Request::Train(settings) => answer(training::train(&mut session, &settings)),
+        Request::GoOn { epochs } => answer(training::go_on(&mut session, epochs)),
         Request::Play(settings) => answer(plane::play(&settings)),
         Request::Verify => answer(check::verify_all()),
         Request::Adapters => answer(Ok(check::adapters())),
+        Request::Shaders => answer(check::shaders()),
     };
     SESSION.set(session);
     text

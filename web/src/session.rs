@@ -7,11 +7,15 @@ use wgrad::report::{HistoryTable, target_texts};
 use wgrad::train::{Ensemble, EpochStats};
 use wgrad::{Error, Result};
 
+use crate::training::Unfinished;
+
 /// The page's table and network.
 #[derive(Default)]
 pub(crate) struct Session {
     table: Option<(String, TableInMemory)>,
     pub(crate) trained: Option<TrainedRun>,
+    /// The run that made the network, if it can go on.
+    pub(crate) unfinished: Option<Unfinished>,
 }
 
 /// A network with what its report tells.
@@ -86,6 +90,7 @@ impl Session {
             networks: ensemble.members().len(),
             told: target_texts(&ensemble.first().preparation).into_iter().map(|it| it.1).collect(),
         };
+        self.unfinished = None;
         self.trained = Some(TrainedRun {
             ensemble,
             table: name.to_string(),

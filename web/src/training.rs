@@ -1,12 +1,14 @@
 //! A run in the page: from the table to a trained network, with news of each epoch.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::Value;
 use wgrad::data::{Dataset, LabelledRows};
 use wgrad::device::gpu::GpuDevice;
 use wgrad::picture::Picture;
 use wgrad::report::{Figures, HistoryTable, Outcome, history_pictures, prediction_pictures};
-use wgrad::train::{Ensemble, EpochStats, Event, RunInfo, Summary};
+use wgrad::train::{Checkpoint, Ensemble, EpochStats, Event, RunInfo, Summary};
 use wgrad::{DeviceKind, Error, Predictor, Result, Trainer};
 
 use crate::check::{CheckAnswer, verify_for};
@@ -81,8 +83,15 @@ pub(crate) struct TrainAnswer {
     device: String,
     /// True if somebody stopped the run.
     stopped: bool,
+    /// Epochs that were trained.
+    epochs: usize,
+    /// True if the run can go on from here.
+    may_go_on: bool,
     /// Content of `metrics.json`.
     outcome: Value,
+    /// Names of the figures of an epoch, and the figures of all epochs.
+    columns: Vec<String>,
+    history: Vec<Vec<Option<f64>>>,
     /// Losses, figures and learning rate by epoch.
     curves: Vec<PictureAnswer>,
     /// Predictions of the rows that are held out.
@@ -94,22 +103,94 @@ pub(crate) struct TrainAnswer {
 const REDRAWN: f64 = 0.25;
 const MOST_ROWS: usize = 20_000;
 
+/// A run that was stopped, or has done its epochs, and what it takes to go on with it.
+pub(crate) struct Unfinished {
+    ready: Ready,
+    settings: Settings,
+    /// Name of the table.
+    table: String,
+    checkpoint: Checkpoint,
+    done: Done,
+}
+
+/// What a run has told so far.
+#[derive(Clone, Default)]
+struct Done {
+    history: HistoryTable,
+    epochs: Vec<EpochStats>,
+    warnings: Vec<String>,
+    seconds: f64,
+}
+
 /// Trains on the session's table, and leaves the network there.
 pub(crate) fn train(session: &mut Session, settings: &Settings) -> Result<TrainAnswer> {
     let (name, table) = session.table()?;
-    let name = name.to_string();
-    let ready = settings.ready(table)?;
-    let mut run = Run::new(&ready)?;
-    let ended = run.follow(&ready)?;
+    let (table, ready) = (name.to_string(), settings.ready(table)?);
+    // The rows of an earlier run make room.
+    session.unfinished = None;
+    let run = Run::new(&ready)?;
+    follow_to_end(session, (table, settings.clone()), ready, run)
+}
+
+/// Goes on with the run that was trained last, up to this number of epochs in all: the steps are those of a run that was never stopped.
+pub(crate) fn go_on(session: &mut Session, epochs: u32) -> Result<TrainAnswer> {
+    let none =
+        || Error::setting("run", "there is none to go on with; train a network in this page first");
+    let mut unfinished = session.unfinished.take().ok_or_else(none)?;
+    let before = (unfinished.ready.options.epochs, unfinished.settings.epochs);
+    (unfinished.ready.options.epochs, unfinished.settings.epochs) = (epochs, epochs);
+    let run = unfinished.check(epochs).and_then(|()| unfinished.run());
+    match run {
+        Ok(run) => {
+            let Unfinished { ready, settings, table, .. } = unfinished;
+            follow_to_end(session, (table, settings), ready, run)
+        }
+        Err(error) => {
+            (unfinished.ready.options.epochs, unfinished.settings.epochs) = before;
+            session.unfinished = Some(unfinished);
+            Err(error)
+        }
+    }
+}
+
+impl Unfinished {
+    fn check(&self, epochs: u32) -> Result<()> {
+        if epochs > self.checkpoint.epoch() {
+            return self.ready.options.check();
+        }
+        let problem =
+            format!("{epochs}, but {} have been trained; give more", self.checkpoint.epoch());
+        Err(Error::setting("epochs", problem))
+    }
+
+    /// Loads the run in the state in which it was left.
+    fn run(&self) -> Result<Run> {
+        let mut run = Run::new(&self.ready)?;
+        run.trainer.resume(self.checkpoint.clone())?;
+        run.done = self.done.clone();
+        Ok(run)
+    }
+}
+
+/// Trains to the end, or until somebody stops the run, and leaves the network in the session.
+fn follow_to_end(
+    session: &mut Session,
+    (name, settings): (String, Settings),
+    ready: Ready,
+    mut run: Run,
+) -> Result<TrainAnswer> {
+    let Followed { ended, checkpoint } = run.follow(&ready)?;
     let stopped = ended.is_none();
-    let (trained, device, warnings) = (run.trainer.trained(), run.device(), run.warnings);
-    let outcome = outcome(&trained, (&ended, run.epochs.last()), (&device, stopped))?;
+    let (trained, device) = (run.trainer.trained(), run.device());
+    let kept = run.trainer.kept().cloned();
+    let done = run.done;
+    let outcome = outcome(&trained, (&ended, kept.as_ref(), done.seconds), (&device, stopped))?;
     let rows = |data: &Dataset, what: &str| {
         (rows_of(data), format!("{} {what}", data.rows().min(MOST_ROWS)))
     };
     let valid = ready.data.valid.as_ref().map(|data| rows(data, "validation rows"));
     let predictor = Predictor::new(trained.clone())?;
-    let curves = history_pictures(&run.history, trained_epoch(&outcome));
+    let curves = history_pictures(&done.history, trained_epoch(&outcome));
     let pictures = match &valid {
         Some((rows, _)) => prediction_pictures(&predictor, rows)?,
         None => Vec::new(),
@@ -118,57 +199,78 @@ pub(crate) fn train(session: &mut Session, settings: &Settings) -> Result<TrainA
         told: ended.as_ref().map_or_else(|| "stopped".to_string(), Summary::to_string),
         device,
         stopped,
+        epochs: done.epochs.len(),
+        may_go_on: checkpoint.is_some(),
         outcome: outcome.clone(),
+        columns: done.history.columns.clone(),
+        history: done.history.epochs.clone(),
         curves: curves.iter().map(PictureAnswer::of).collect(),
         pictures: pictures.iter().map(PictureAnswer::of).collect(),
-        warnings: warnings.clone(),
+        warnings: done.warnings.clone(),
     };
     session.trained = Some(TrainedRun {
         ensemble: Ensemble::from(trained),
-        table: name,
+        table: name.clone(),
         valid,
         train: Some(rows(&ready.data.train, "training rows")),
-        history: run.history,
-        epochs: run.epochs,
+        history: done.history.clone(),
+        epochs: done.epochs.clone(),
         outcome: Some(outcome),
         settings: Some(settings.text(ready.options.batch_size)),
-        warnings,
+        warnings: done.warnings.clone(),
+    });
+    session.unfinished = checkpoint.map(|checkpoint| Unfinished {
+        ready,
+        settings,
+        table: name,
+        checkpoint: Arc::unwrap_or_clone(checkpoint),
+        done,
     });
     Ok(answer)
 }
 
 /// A run under way.
 pub(crate) struct Run {
-    pub(crate) trainer: Trainer,
-    pub(crate) epochs: Vec<EpochStats>,
-    history: HistoryTable,
-    warnings: Vec<String>,
+    trainer: Trainer,
+    done: Done,
+}
+
+/// How a run ended.
+struct Followed {
+    /// `None` if somebody stopped the run.
+    ended: Option<Summary>,
+    /// State from which the run can go on; `None` after it has ended early by itself.
+    checkpoint: Option<Arc<Checkpoint>>,
 }
 
 impl Run {
     /// Opens the device, checks the kernels that the run needs, and loads everything.
-    pub(crate) fn new(ready: &Ready) -> Result<Self> {
-        let trainer = trainer(ready)?;
-        let (epochs, warnings) = (Vec::new(), Vec::new());
-        Ok(Self { trainer, epochs, history: HistoryTable::default(), warnings })
+    fn new(ready: &Ready) -> Result<Self> {
+        Ok(Self { trainer: trainer(ready)?, done: Done::default() })
     }
 
-    pub(crate) fn device(&self) -> String {
+    fn device(&self) -> String {
         self.trainer.info().device.to_string()
     }
 
     /// Trains to the end, or until somebody stops the run: then there is no summary.
-    fn follow(&mut self, ready: &Ready) -> Result<Option<Summary>> {
-        let Self { trainer, epochs, history, warnings } = self;
+    fn follow(&mut self, ready: &Ready) -> Result<Followed> {
+        let Self { trainer, done } = self;
         let model = trainer.trained().model.to_string();
+        let begun = now();
         let mut drawn = f64::NEG_INFINITY;
-        let mut summary = None;
-        for event in trainer.fit() {
+        let mut followed = Followed { ended: None, checkpoint: None };
+        let mut fit = trainer.fit();
+        while let Some(event) = fit.next() {
             match event? {
                 Event::Started(info) => tell(&News::Started(started(&info, &model, &ready.notes))),
                 Event::Warned(warning) => {
-                    warnings.push(warning.to_string());
-                    tell(&News::Warning { text: warning.to_string() });
+                    let text = warning.to_string();
+                    // A run that goes on begins with the warnings that it had before.
+                    if !done.warnings.contains(&text) {
+                        done.warnings.push(text.clone());
+                    }
+                    tell(&News::Warning { text });
                 }
                 Event::Progress(it) => tell(&News::Progress {
                     epoch: it.epoch,
@@ -177,9 +279,11 @@ impl Run {
                     seconds_left: it.seconds_left,
                 }),
                 Event::Epoch(stats) => {
-                    append(history, &stats);
-                    let is_time = now() - drawn >= REDRAWN || stats.epoch == ready.options.epochs;
-                    let pictures = if is_time { history_pictures(history, None) } else { vec![] };
+                    append(&mut done.history, &stats);
+                    let is_last = stats.epoch == ready.options.epochs;
+                    let is_time = is_last || now() - drawn >= REDRAWN;
+                    let pictures =
+                        if is_time { history_pictures(&done.history, None) } else { vec![] };
                     if is_time {
                         drawn = now();
                     }
@@ -189,20 +293,27 @@ impl Run {
                         valid: entries(&stats),
                         pictures: pictures.iter().map(PictureAnswer::of).collect(),
                     }));
-                    epochs.push(stats);
+                    done.epochs.push(stats);
+                    if is_last {
+                        // The end puts the kept weights in place of these.
+                        followed.checkpoint = Some(fit.checkpoint()?);
+                    }
                 }
-                Event::Finished(finished) => summary = Some(finished),
+                Event::Finished(finished) => followed.ended = Some(finished),
             }
             wgrad::device::gpu::yield_to_browser();
-            if summary.is_none() && stop_is_wanted() {
+            if followed.ended.is_none() && stop_is_wanted() {
+                followed.checkpoint = Some(fit.checkpoint()?);
                 break;
             }
         }
-        if summary.is_none() && epochs.is_empty() {
+        drop(fit);
+        done.seconds += now() - begun;
+        if followed.ended.is_none() && done.epochs.is_empty() {
             // Nothing is kept yet but the weights before the first step.
             trainer.keep_current()?;
         }
-        Ok(summary)
+        Ok(followed)
     }
 }
 
@@ -296,10 +407,9 @@ fn rows_of(data: &Dataset) -> LabelledRows {
 /// Returns what `metrics.json` would hold.
 fn outcome(
     trained: &wgrad::TrainedModel,
-    (ended, last): (&Option<Summary>, Option<&EpochStats>),
+    (ended, kept, seconds): (&Option<Summary>, Option<&EpochStats>, f64),
     (device, interrupted): (&str, bool),
 ) -> Result<Value> {
-    let kept = ended.as_ref().and_then(|it| it.kept.as_ref()).or(last);
     let outcome = Outcome {
         epoch: kept.map_or(0, |it| it.epoch),
         steps: kept.map_or(0, |it| it.steps),
@@ -309,7 +419,7 @@ fn outcome(
             .as_ref()
             .and_then(|it| it.stopped.as_ref().and(it.last.as_ref()))
             .map(|it| it.epoch),
-        seconds: ended.as_ref().map_or(0.0, |it| it.seconds),
+        seconds,
         device: device.to_string(),
         baselines: None,
         interrupted,

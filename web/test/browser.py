@@ -26,22 +26,30 @@ FLAGS = [
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
+    cache, policy = "no-store", POLICY
     extensions_map = {
         ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".wasm": "application/wasm", "": "application/octet-stream",
     }
 
     def end_headers(self):
-        self.send_header("Content-Security-Policy", POLICY)
-        self.send_header("Cache-Control", "no-store")
+        if self.policy:
+            self.send_header("Content-Security-Policy", self.policy)
+        self.send_header("Cache-Control", self.cache)
         super().end_headers()
 
     def log_message(self, *_):
         pass
 
 
-def serve(folder):
+class FreeHandler(Handler):
+    """Lets browsers keep files, and programs of others evaluate texts."""
+
+    cache, policy = "max-age=3600", None
+
+
+def serve(folder, handler=Handler):
     """Serves a folder on this machine. Returns its address."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return f"http://127.0.0.1:{server.server_port}/"
 

@@ -30,6 +30,8 @@ FLATS = ROOT / "examples/datasets/flats.csv"
 TOLERANCE = 1e-4
 # Seconds for a run on the software adapter.
 SLOW = 120
+# Bytes of page and program at most, compressed: a little more than they have, so that they do not grow unseen. `docs/browser.md` tells them.
+MOST_BYTES = {".gz": 1_400_000, ".br": 1_000_000}
 
 TOO_WIDE = """
 (() => {
@@ -44,6 +46,67 @@ TOO_WIDE = """
     if (it.scrollWidth > it.clientWidth + 1 && it.clientWidth > 0 && getComputedStyle(it).display !== 'inline' && !it.closest('.wide'))
       wrong.push('cut off: ' + it.tagName + ' ' + it.textContent.slice(0, 30));
   return wrong;
+})()
+"""
+
+# Gives every WGSL text of the program to the browser's compiler, and makes a pipeline of each kernel's first text.
+COMPILE = """
+(async () => {
+  const worker = new Worker('worker.js', { type: 'module' });
+  const texts = await new Promise((done, fail) => {
+    worker.onmessage = ({ data }) => data.id === 0 && done(data.answer);
+    worker.onerror = event => fail(new Error(event.message));
+    worker.postMessage({ id: 0, call: 'run', request: { do: 'shaders' } });
+  });
+  worker.terminate();
+  if (texts.error) throw new Error(texts.error);
+  const adapter = await navigator.gpu.requestAdapter();
+  const requiredLimits = {};
+  for (const name in adapter.limits) if (typeof adapter.limits[name] === 'number') requiredLimits[name] = adapter.limits[name];
+  const device = await adapter.requestDevice({ requiredFeatures: [...adapter.features], requiredLimits });
+  const lacks = wgsl => {
+    if (wgsl.includes('enable wgpu_cooperative_matrix;')) return 'a language of wgpu alone';
+    return wgsl.includes('enable subgroups;') && !device.features.has('subgroups') ? 'subgroups' : '';
+  };
+  // Where the adapter has no f16, the name stands for f32: all but the sizes of numbers is compiled.
+  const isShort = wgsl => wgsl.includes('enable f16;') && !device.features.has('shader-f16');
+  const found = { texts: texts.length, compiled: 0, asSingle: 0, pipelines: 0, skipped: {}, wrong: [] };
+  const kernels = new Map();
+  async function compile({ kernel, label, wgsl }) {
+    const lack = lacks(wgsl);
+    if (lack) {
+      found.skipped[lack] = (found.skipped[lack] ?? 0) + 1;
+      return;
+    }
+    // The error scope keeps the same message out of the console.
+    device.pushErrorScope('validation');
+    const code = isShort(wgsl) ? wgsl.replace('enable f16;', '') + '\\nalias f16 = f32;\\n' : wgsl;
+    const module = device.createShaderModule({ code });
+    const scope = device.popErrorScope();
+    const { messages } = await module.getCompilationInfo();
+    await scope;
+    const errors = messages.filter(({ type }) => type === 'error');
+    if (errors.length > 0) {
+      const { lineNum, message } = errors[0];
+      found.wrong.push(`${label}, line ${lineNum}: ${message.split('\\n')[0]} in ‘${(wgsl.split('\\n')[lineNum - 1] ?? '').trim()}’`);
+      return;
+    }
+    found.compiled += 1;
+    found.asSingle += isShort(wgsl);
+    if (!kernels.has(kernel)) kernels.set(kernel, [label, module]);
+  }
+  for (let first = 0; first < texts.length; first += 32) await Promise.all(texts.slice(first, first + 32).map(compile));
+  for (const [label, module] of kernels.values()) {
+    try {
+      await device.createComputePipelineAsync({ layout: 'auto', compute: { module, entryPoint: 'main' } });
+      found.pipelines += 1;
+    } catch (error) {
+      found.wrong.push(`${label}: no pipeline: ${error.message}`);
+    }
+  }
+  found.kernels = new Set(texts.map(it => it.kernel)).size;
+  device.destroy();
+  return found;
 })()
 """
 
@@ -74,11 +137,11 @@ class Test:
         told = f"document.getElementById('columns-told').textContent.startsWith({json.dumps(pathlib.Path(path).name + ':')})"
         self.browser.wait_for(f"{told} && !document.getElementById('train').disabled")
 
-    def train(self, limit=120, **fields):
+    def train(self, limit=120, button="#train", **fields):
         """Trains with these settings and returns the answer."""
         self.set(**fields)
         self.browser.value("delete window.lastResult")
-        self.browser.click("#train")
+        self.browser.click(button)
         self.browser.wait_for("window.lastResult || !document.getElementById('problem').hidden", limit)
         problem = self.browser.problem()
         if problem:
@@ -90,6 +153,19 @@ class Test:
         self.check(not wrong, f"{what}: everything fits the window {wrong or ''}")
         if self.shots:
             self.browser.shot(self.shots / f"{what.replace(' ', '-')}.png")
+
+
+def size(test, folder):
+    """Page and program are no larger than they were."""
+    plain = [it for it in folder.iterdir() if it.suffix in (".html", ".css", ".js", ".wasm")]
+    for kind, most in MOST_BYTES.items():
+        packed = [it.with_name(it.name + kind) for it in plain]
+        # Without a program for brotli there are no files of this kind.
+        if kind == ".br" and not any(it.exists() for it in packed):
+            print("no files for brotli were made, so only those of gzip are measured")
+            continue
+        bytes_of_all = sum(it.stat().st_size for it in packed)
+        test.check(bytes_of_all <= most, f"page and program have {bytes_of_all:,} bytes as {kind}, at most {most:,}")
 
 
 def xor(path):
@@ -187,6 +263,27 @@ def with_program(test, program, model, runs, folder):
     test.check("not trained in this page" in test.browser.problem(), test.browser.problem())
 
 
+def texts(test, folder, copy):
+    """The browser's compiler takes every WGSL text, and a fault that wgpu's own takes is found."""
+    test.open()
+    found = test.browser.value(COMPILE, 600)
+    skipped = ", ".join(f"{count} for want of {what}" for what, count in found["skipped"].items())
+    test.check(not found["wrong"], f"{found['compiled']} of {found['texts']} WGSL texts compile, {found['asSingle']} with f32 in place of f16, skipped {skipped or 'none'} {found['wrong'][:5] or ''}")
+    test.check(found["compiled"] > 1500, "most texts were tried")
+    test.check(found["pipelines"] == found["kernels"], f"{found['pipelines']} of {found['kernels']} kernels become pipelines")
+    # Texts with subgroups need this line in a browser, and wgpu's compiler needs none.
+    line = b"enable subgroups;\n"
+    program = (folder / "wgrad_bg.wasm").read_bytes()
+    test.check(program.count(line) == 1, "the program has the line for subgroups once")
+    shutil.copytree(folder, copy)
+    (copy / "wgrad_bg.wasm").write_bytes(program.replace(line, b" " * (len(line) - 1) + b"\n"))
+    address, test.address = test.address, serve(copy)
+    test.open()
+    faulty = test.browser.value(COMPILE, 600)
+    test.check(any("subgroup" in it for it in faulty["wrong"]), f"a fault is found in {len(faulty['wrong'])} texts: {faulty['wrong'][:1]}")
+    test.address = address
+
+
 def wrong_kernels(test, folder, copy):
     """A form of a kernel that is wrong is found and not used; a kernel without a right form is an error."""
     whole, alone = b"var sums = array<array<f32, REG_N>, REG_M>();\n        var a_sums", b"= partial[0] / f32(step.rows)"
@@ -246,6 +343,38 @@ def stop(test):
     test.check(answer["stopped"] and answer["outcome"]["epoch"] >= 1, test.text("told"))
     again = test.train(device="cpu", epochs=1)
     test.check(not again["stopped"], "another run follows a stopped one")
+
+
+def go_on(test):
+    """A run that was stopped and one that got more epochs go on with the bits of a run left alone."""
+    test.open()
+    test.take(DIGITS)
+    test.check(test.browser.value("document.getElementById('go-on').hidden"), "nothing goes on before the first run")
+    for device, hidden in (("cpu", "128,64"), ("software", "16")):
+        common = {"device": device, "hidden": hidden, "lr": "0.001"}
+        test.set(epochs=100000, **common)
+        test.browser.value("delete window.lastResult")
+        test.browser.click("#train")
+        test.browser.wait_for("document.getElementById('progress').value >= 1")
+        test.browser.click("#stop")
+        test.browser.wait_for("window.lastResult", SLOW)
+        stopped = test.browser.value("({...window.lastResult, curves: 0, pictures: 0})")
+        done = stopped["epochs"]
+        test.check(stopped["stopped"] and stopped["may_go_on"], test.text("told"))
+        test.set(epochs=done)
+        test.browser.click("#go-on")
+        test.browser.wait_for("!document.getElementById('problem').hidden")
+        test.check(f"{done} have been trained" in test.browser.problem(), test.browser.problem())
+        further = test.train(SLOW, button="#go-on", epochs=done + 1)
+        more = test.train(SLOW, button="#go-on", epochs=done + 3)
+        alone = test.train(SLOW, epochs=done + 3, **common)
+        test.check(not further["stopped"] and not more["stopped"] and more["warnings"] == alone["warnings"], f"it went on: {more['warnings']}")
+        test.check(len(alone["history"]) == done + 3, f"{len(alone['history'])} epochs")
+        test.check(stopped["history"] == alone["history"][:done], f"{device}: losses of the {done} epochs before the stop")
+        same = more["history"] == alone["history"] and further["history"] == alone["history"][: done + 1]
+        test.check(same, f"{device}: losses after the stop and after more epochs are those of a run left alone")
+        figures = [{k: v for k, v in run["outcome"].items() if k != "seconds"} for run in (more, alone)]
+        test.check(figures[0] == figures[1], f"{device}: the same network is kept, of epoch {alone['outcome']['epoch']}")
 
 
 def errors(test, folder):
@@ -314,10 +443,13 @@ def main():
         test.open()
         print(test.text("browser"))
         test.fits("empty 1280")
+        size(test, given.folder)
         devices(test, folder)
         digits(test, given.wgrad, folder)
         stop(test)
+        go_on(test)
         errors(test, folder)
+        texts(test, given.folder, folder / "faulty")
         wrong_kernels(test, given.folder, folder / "wrong")
         numbers(test)
         playground(test)
