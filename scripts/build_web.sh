@@ -5,7 +5,8 @@
 #
 # Needs Rust with the target wasm32-unknown-unknown (`rustup target add wasm32-unknown-unknown`), or Debian's compiler, which builds the
 # standard library for it: `apt-get install --no-install-recommends rustc-web cargo-web rust-web-src rust-web-llvm lld-22`, 170 MB to
-# download and 1.05 GB on disk. With `wasm-opt` (of binaryen) the program becomes smaller.
+# download and 1.05 GB on disk. Beside the files that a host should send compressed it writes them as `.gz`, and as `.br` if there is
+# `brotli` or Node.js.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out="$(realpath -m "${1:-web/dist}")"
@@ -13,7 +14,9 @@ target="$(realpath -m "${CARGO_TARGET_DIR:-target}")"
 cd web
 # Profiles of tests have no say here.
 for name in $(compgen -e CARGO_PROFILE_ || true); do unset "$name"; done
-export CARGO_INCREMENTAL=0 RUSTFLAGS="-C target-feature=+simd128"
+# Functions are inlined less than is usual: most of the program runs once, and what runs often says that it wants to be inlined.
+export CARGO_INCREMENTAL=0
+export RUSTFLAGS="-C target-feature=+simd128 -C llvm-args=-inline-threshold=20 -C llvm-args=-inlinehint-threshold=40"
 
 echo "== JavaScript between the page and its program"
 CARGO_TARGET_DIR="$target/web-bindings" RUSTFLAGS="" cargo build --locked --quiet --manifest-path bindings/Cargo.toml
@@ -35,9 +38,25 @@ fi
 rm -rf "$out"
 mkdir -p "$out/examples"
 "$target/web-bindings/debug/wgrad-web-bindings" "$target/web/$kind/release/wgrad_web.wasm" "$out"
-if command -v wasm-opt >/dev/null; then
-    wasm-opt -O3 --all-features "$out/wgrad_bg.wasm" -o "$out/wgrad_bg.wasm"
-fi
 cp page/* "$out"
 cp ../examples/datasets/*.csv "$out/examples"
-echo "$out: $(du -sh "$out" | cut -f1), the program $(gzip -9c "$out/wgrad_bg.wasm" | wc -c) bytes compressed"
+
+echo "== compressed files"
+pack_brotli() {
+    if command -v brotli >/dev/null; then
+        brotli --force --quality=11 --lgwin=24 --output="$1.br" "$1"
+    elif command -v node >/dev/null; then
+        node -e '
+            const [fs, zlib] = [require("fs"), require("zlib")];
+            const { BROTLI_PARAM_QUALITY: quality, BROTLI_PARAM_LGWIN: window } = zlib.constants;
+            fs.writeFileSync(process.argv[1] + ".br", zlib.brotliCompressSync(fs.readFileSync(process.argv[1]), { params: { [quality]: 11, [window]: 24 } }));
+        ' "$1"
+    fi
+}
+for file in "$out"/*.{html,css,js,wasm} "$out"/examples/*.csv; do
+    gzip -9 --keep --force --no-name "$file"
+    pack_brotli "$file"
+done
+bytes() { cat "$@" | wc -c; }
+echo "$out: page and program $(bytes "$out"/*.{html,css,js,wasm}) bytes, with gzip $(bytes "$out"/*.gz)$(
+    ! [ -f "$out/wgrad_bg.wasm.br" ] || echo ", with brotli $(bytes "$out"/*.br)")"

@@ -38,8 +38,7 @@ fn usual_width(values: usize) -> usize {
 }
 
 /// Returns the number that half of the weight lies below, between the two middle ones if these differ.
-fn median(values: impl Iterator<Item = (f64, f64)>) -> f64 {
-    let mut sorted: Vec<(f64, f64)> = values.collect();
+fn median(mut sorted: Vec<(f64, f64)>) -> f64 {
     sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
     let half = sorted.iter().map(|it| it.1).sum::<f64>() / 2.0;
     let mut below = 0.0;
@@ -166,7 +165,7 @@ impl Dataset {
                 let fill = match raw.gaps {
                     GapRule::Median => gaps.then(|| match self.weights() {
                         None => plain_median(self.known(place).map(|it| it.0).collect()),
-                        Some(_) => median(self.known(place)),
+                        Some(_) => median(self.known(place).collect()),
                     }),
                     GapRule::Mean => gaps.then(|| mean(self.known(place))),
                     GapRule::Zero => gaps.then_some(0.0),
@@ -506,7 +505,7 @@ mod tests {
         for count in [5, 10, 501, 1000] {
             let values: Vec<f64> =
                 (0..count).map(|_| (random.normal() * 9.0).round() / 3.0).collect();
-            let weighted = median(values.iter().map(|&value| (value, 2.0)));
+            let weighted = median(values.iter().map(|&value| (value, 2.0)).collect());
             assert_eq!(plain_median(values), weighted);
         }
     }

@@ -324,7 +324,7 @@ impl MeasuredScaling {
     ) -> Self {
         let own = moments(values.clone(), weights);
         let line = |(mean, std)| Self { mean, std, quantiles: Vec::new(), moments: own };
-        let sorted = || Sorted::of(values.clone(), weights);
+        let sorted = || Sorted::of(values.clone().collect(), weights);
         match method {
             FeatureScaling::None => line((0.0, 1.0)),
             FeatureScaling::Standard => line(own),
@@ -379,13 +379,12 @@ struct Sorted {
 }
 
 impl Sorted {
-    fn of(values: impl Iterator<Item = f64>, weights: Option<&[f64]>) -> Self {
+    fn of(mut values: Vec<f64>, weights: Option<&[f64]>) -> Self {
         let Some(weights) = weights else {
-            let mut values: Vec<f64> = values.collect();
             values.sort_by(f64::total_cmp);
             return Self { values, before: Vec::new() };
         };
-        let mut pairs: Vec<(f64, f64)> = values.zip(weights.iter().copied()).collect();
+        let mut pairs: Vec<(f64, f64)> = values.into_iter().zip(weights.iter().copied()).collect();
         pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
         let least = weights.iter().copied().fold(f64::INFINITY, f64::min);
         let mut before = vec![0.0];
@@ -570,12 +569,12 @@ mod tests {
         let want = [-4.75, -0.375, 0.0, 3.25, 9.625];
         for factor in [1.0, 0.25] {
             let weights = weights.map(|weight| weight * factor);
-            let sorted = Sorted::of(X.iter().copied(), Some(&weights));
+            let sorted = Sorted::of(X.to_vec(), Some(&weights));
             close(&shares.map(|share| sorted.at(share)), &want, 1e-12);
         }
         // numpy.quantile of the values as they are.
-        let plain = Sorted::of(X.iter().copied(), None);
-        let same = Sorted::of(X.iter().copied(), Some(&[7.0; 12]));
+        let plain = Sorted::of(X.to_vec(), None);
+        let same = Sorted::of(X.to_vec(), Some(&[7.0; 12]));
         close(
             &shares.map(|share| plain.at(share)),
             &[-1.3499999999999999, 0.0, 1.25, 4.8125, 11.525000000000002],

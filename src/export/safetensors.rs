@@ -293,15 +293,17 @@ fn parse(text: &str) -> Result<Vec<NetworkHeader>, String> {
             "damaged: the description of the model is not readable ({error}); take a copy, or train again"
         )
     };
-    let ModelFormat { format, version } = serde_json::from_str(text).map_err(damaged)?;
+    // A description of a model is read from bytes only: readers from texts would be made in vain.
+    let text = text.as_bytes();
+    let ModelFormat { format, version } = serde_json::from_slice(text).map_err(damaged)?;
     match format {
         FORMAT => {
             // Not as a whole: serde cannot read numbers as keys of maps inside a flattened part.
-            let network: NetworkHeader = serde_json::from_str(text).map_err(damaged)?;
+            let network: NetworkHeader = serde_json::from_slice(text).map_err(damaged)?;
             Ok(vec![network])
         }
         ENSEMBLE_FORMAT => {
-            let header: EnsembleHeader = serde_json::from_str(text).map_err(damaged)?;
+            let header: EnsembleHeader = serde_json::from_slice(text).map_err(damaged)?;
             let members = header.members;
             let Some(Some(first)) = members.first().cloned() else {
                 let problem = "the description of the first member is missing";

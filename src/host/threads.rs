@@ -3,6 +3,8 @@
 use std::ops::Range;
 
 /// Returns true if threads can be started; without them, work that threads would share is done by the caller, with the same results.
+/// Inlined, so that a browser's program has no code for threads.
+#[inline(always)]
 pub(crate) fn are_there() -> bool {
     #[cfg(test)]
     if ALONE.get() {

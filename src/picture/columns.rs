@@ -30,8 +30,9 @@ impl Importance {
 
 /// Draws how important columns are, the most important ones first: at most 25. A thin line spans the repeats.
 pub fn importance(columns: &[Importance], loss: f64) -> Picture {
-    let mut order: Vec<&Importance> = columns.iter().collect();
-    order.sort_by(|a, b| b.mean().total_cmp(&a.mean()));
+    let mut means: Vec<(f64, &Importance)> = columns.iter().map(|it| (it.mean(), it)).collect();
+    means.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut order: Vec<&Importance> = means.into_iter().map(|it| it.1).collect();
     order.truncate(IMPORTANT);
     let repeats = columns.first().map_or(0, |it| it.rises.len());
     let mut below = vec![

@@ -118,6 +118,13 @@ fn of_texts(
     for text in texts {
         *counts.entry(text).or_default() += 1;
     }
+    of_counts((name, kind), counts)
+}
+
+fn of_counts(
+    (name, kind): (String, &'static str),
+    mut counts: HashMap<String, u64>,
+) -> ColumnSummary {
     let gaps = counts.remove("").unwrap_or(0);
     let mut counted: Vec<(String, u64)> = counts.into_iter().collect();
     counted.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));

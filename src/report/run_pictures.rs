@@ -440,11 +440,12 @@ fn dependences(
     rows: &LabelledRows,
     found: &PermutationImportance,
 ) -> Result<Vec<Picture>> {
-    let mut order: Vec<_> = found.columns.iter().filter(|it| it.mean() > 0.0).collect();
-    order.sort_by(|a, b| b.mean().total_cmp(&a.mean()));
+    let means = found.columns.iter().map(|it| (it.mean(), it));
+    let mut order: Vec<_> = means.filter(|it| it.0 > 0.0).collect();
+    order.sort_by(|a, b| b.0.total_cmp(&a.0));
     let part = some_rows(rows, DEPENDENCE_ROWS);
     let mut pictures = Vec::new();
-    for column in order.into_iter().take(DEPENDENCES) {
+    for (_, column) in order.into_iter().take(DEPENDENCES) {
         let Some(found) = partial_dependence(predictor, &part, &column.column)? else { continue };
         let (of, predicted) = lines_of(predictor.trained(), found);
         pictures.push(picture::dependence(&of, &predicted));
@@ -477,7 +478,7 @@ fn lines_of(trained: &TrainedModel, found: ColumnDependence) -> (Dependence, Str
     };
     if chosen.len() > LINES {
         // Whole numbers order as their changes do, since these are not negative.
-        chosen.sort_by_key(|place| Reverse(change(place).to_bits()));
+        chosen.sort_by_cached_key(|place| Reverse(change(place).to_bits()));
         chosen.truncate(LINES);
         chosen.sort_unstable();
     }

@@ -12,7 +12,8 @@ fn main() -> ExitCode {
     };
     let mut bindings = Bindgen::new();
     let written = bindings.input_path(input).web(true).and_then(|bindings| {
-        bindings.typescript(false).remove_name_section(true).out_name("wgrad").generate(folder)
+        let bindings = bindings.typescript(false).remove_name_section(true);
+        bindings.remove_producers_section(true).out_name("wgrad").generate(folder)
     });
     match written {
         Ok(()) => ExitCode::SUCCESS,

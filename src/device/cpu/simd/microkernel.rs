@@ -423,6 +423,20 @@ fn first<const COUNT: usize>(values: &[f32]) -> &[f32; COUNT] {
     values.first_chunk().expect("a term has all rows and lanes of its tile")
 }
 
+/// Does the same for each row of a tile of `COUNT` rows, without a loop: compilers leave loops of this length as they are where they
+/// make small programs, and the sums in memory then.
+macro_rules! each_row {
+    ($count:ident, |$row:ident| $body:block) => {
+        each_row!($count, |$row| $body, 0 1 2 3 4 5 6 7 8 9 10 11)
+    };
+    ($count:ident, |$row:ident| $body:block, $($index:literal)*) => {
+        $(if $index < $count {
+            let $row: usize = $index;
+            $body
+        })*
+    };
+}
+
 /// Adds one term to each sum.
 #[inline(always)]
 fn add_term<const FUSED: bool, const LANES: usize, const COUNT: usize>(
@@ -432,12 +446,12 @@ fn add_term<const FUSED: bool, const LANES: usize, const COUNT: usize>(
 ) {
     // A copy, without which the sums fall out of the registers.
     let right: [f32; LANES] = *first(right);
-    for (row, sums) in sums.iter_mut().enumerate() {
+    each_row!(COUNT, |row| {
         let left = left(row);
         for lane in 0..LANES {
-            sums[lane] = fused::<FUSED>(left, right[lane], sums[lane]);
+            sums[row][lane] = fused::<FUSED>(left, right[lane], sums[row][lane]);
         }
-    }
+    });
 }
 
 /// Adds sums to the totals.
@@ -446,11 +460,11 @@ fn add<const LANES: usize, const COUNT: usize>(
     total: &mut [[f32; LANES]; COUNT],
     sums: &[[f32; LANES]; COUNT],
 ) {
-    for (total, sums) in total.iter_mut().zip(sums) {
-        for (total, &sum) in total.iter_mut().zip(sums) {
-            *total += sum;
+    each_row!(COUNT, |row| {
+        for lane in 0..LANES {
+            total[row][lane] += sums[row][lane];
         }
-    }
+    });
 }
 
 /// Applies the epilogue to a tile's sums, row by row, and stores them.

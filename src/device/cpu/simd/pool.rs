@@ -54,7 +54,8 @@ impl Pool {
     /// Runs work with this thread's scratch, which begins with a line of the cache: a load of a wide vector that lies in two
     /// lines takes twice as long on some processors.
     pub(super) fn with_scratch<R>(&self, work: impl FnOnce(&mut [f32]) -> R) -> R {
-        let index = rayon::current_thread_index().map_or(0, |index| index + 1);
+        let thread = if threads::are_there() { rayon::current_thread_index() } else { None };
+        let index = thread.map_or(0, |index| index + 1);
         // No part relies on what an earlier one left in the scratch, so a panic leaves nothing wrong there.
         let mut scratch =
             self.scratch[index % self.scratch.len()].lock().unwrap_or_else(PoisonError::into_inner);
@@ -64,7 +65,7 @@ impl Pool {
 
     /// Runs work on one of the pool's threads, on which [`both`] costs least.
     pub(super) fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        if self.threads > 1 { rayon::join(work, || ()).0 } else { work() }
+        if self.threads > 1 && threads::are_there() { rayon::join(work, || ()).0 } else { work() }
     }
 }
 
@@ -79,7 +80,7 @@ fn started() -> usize {
 
 /// Runs two halves, at once if they are shared.
 pub(super) fn both(shared: bool, one: impl FnOnce() + Send, other: impl FnOnce() + Send) {
-    if shared {
+    if shared && threads::are_there() {
         rayon::join(one, other);
     } else {
         one();
