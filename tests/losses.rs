@@ -197,8 +197,8 @@ fn the_validation_loss_is_the_same() {
         let preparation = Preprocessing::fit(&data, FeatureScaling::None);
         let pinball = matches!(case.loss, Loss::Pinball(_));
         let class_weights = if pinball { vec![] } else { batch.constants.clone() };
-        let criterion =
-            Criterion { loss: case.loss.clone(), reduction: case.reduction, class_weights };
+        let (reduction, usual) = (case.reduction, Criterion::from(case.loss.clone()));
+        let criterion = Criterion { reduction, class_weights, ..usual };
         let weights = batch.weights.as_deref().map(wide);
         let targets = (data.y(), weights.as_deref());
         let got = criterion.value(&batch.outputs, targets, &preparation);

@@ -3,11 +3,16 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use serde_json::Value;
-use wgrad::data::{Dataset, FeatureScaling, Split, Targets};
+use wgrad::Seed;
+use wgrad::data::{Dataset, FeatureScaling, Split, Targets, synth};
 use wgrad::device::DeviceKind;
+use wgrad::export::{read_model, write_model};
 use wgrad::graph::{Loss, Optimizer};
 use wgrad::model::Sequential;
-use wgrad::train::{EpochStats, Event, ScheduleKind, TrainOptions, Trainer};
+use wgrad::train::{
+    Baseline, EpochStats, Event, KeepWeights, Metric, Predictor, ScheduleKind, TrainOptions,
+    TrainedModel, Trainer,
+};
 
 fn stored() -> (f64, usize, Vec<Value>) {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracle/schedules.json");
@@ -154,9 +159,9 @@ fn the_loss_of_a_step_has_the_scheduled_smoothing() {
         });
         let of_valid = |stats: &EpochStats| stats.valid.as_ref().unwrap().loss;
         let found: Vec<_> = epochs.map(|stats| (stats.train_loss, of_valid(&stats))).collect();
-        // The validation rows are the training rows: their loss has the loss's own smoothing.
+        // The validation rows are the training rows: in all epochs their loss has the smoothing of the last step.
         assert!((found[0].1 - found[2].1).abs() < 1e-12, "{loss}: {found:?}");
-        assert!((found[0].0 - found[0].1).abs() < 1e-6, "{loss}: {found:?}");
+        assert!((found[2].0 - found[2].1).abs() < 1e-6, "{loss}: {found:?}");
         found.into_iter().map(|(train, _)| train).collect()
     };
     let falling = losses("cross-entropy(label-smoothing=0.4)", "step(every=1, gamma=0.5)");
@@ -165,6 +170,66 @@ fn the_loss_of_a_step_has_the_scheduled_smoothing() {
         let loss = format!("cross-entropy(label-smoothing={smoothing})");
         let want = losses(&loss, "constant")[epoch];
         assert!((falling[epoch] - want).abs() < 1e-6, "{epoch}: {} {want}", falling[epoch]);
+    }
+}
+
+/// A run whose label smoothing goes to 0 aims at the plain loss: by that its epochs, and a linear model, are judged.
+#[test]
+fn epochs_are_judged_under_the_smoothing_of_the_schedules_end() {
+    let data = synth::xor(160, 0.4, Seed(4)).split(0.3, Seed(4)).unwrap();
+    let model = Sequential::new().dense(8).tanh().dense(2);
+    let run = |loss: &str, schedule: &str| {
+        let options = TrainOptions {
+            loss: loss.parse().unwrap(),
+            smoothing_schedule: schedule.parse().unwrap(),
+            epochs: 12,
+            lr: 0.02,
+            keep: Some(KeepWeights::Best),
+            metrics: vec![Metric::LogLoss],
+            ..TrainOptions::default()
+        };
+        let mut trainer = Trainer::new(&model, &data, &options, &DeviceKind::Cpu).unwrap();
+        let events: Vec<Event> = trainer.fit().map(Result::unwrap).collect();
+        let valid = events.into_iter().filter_map(|event| match event {
+            Event::Epoch(stats) => Some(stats.valid.unwrap()),
+            _ => None,
+        });
+        let found: Vec<(f64, f64)> =
+            valid.map(|it| (it.loss, it.value(Metric::LogLoss).unwrap())).collect();
+        (found, trainer, options)
+    };
+    let smooth = "cross-entropy(label-smoothing=0.6)";
+    for schedule in ["cosine", "polynomial(power=2)", "step(every=3, gamma=0)"] {
+        let (found, trainer, options) = run(smooth, schedule);
+        for (loss, log_loss) in &found {
+            assert!((loss - log_loss).abs() < 1e-9, "{schedule}: {found:?}");
+        }
+        let least = |of: fn(&(f64, f64)) -> f64| {
+            (1_u32..).zip(&found).min_by(|a, b| of(a.1).total_cmp(&of(b.1))).unwrap().0
+        };
+        assert_eq!(trainer.kept().unwrap().epoch, least(|it| it.1), "{schedule}");
+        // The model has the loss as it was given, and its figures in another place are the same.
+        let trained = trainer.trained();
+        assert_eq!(trained.criterion.loss, options.loss);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        write_model(&trained, file.path()).unwrap();
+        let read = read_model(file.path()).unwrap();
+        assert_eq!(read, trained);
+        let again = Predictor::new(read).unwrap();
+        let again = again.evaluate(data.valid.as_ref().unwrap()).unwrap().loss;
+        let kept = trainer.kept().unwrap().valid.as_ref().unwrap().loss;
+        assert!((again / kept - 1.0).abs() < 1e-6, "{schedule}: {again} {kept}");
+        let (_, plain, plainly) = run("cross-entropy", "constant");
+        let linear = |trained: &TrainedModel, options: &TrainOptions| {
+            Baseline::linear(trained, &data, options).unwrap().unwrap().metrics.loss
+        };
+        let [ours, theirs] = [linear(&trained, &options), linear(&plain.trained(), &plainly)];
+        assert_eq!(ours.to_bits(), theirs.to_bits(), "{schedule}: {ours} {theirs}");
+    }
+    // Without a schedule, and under one whose falls nobody knows beforehand, the smoothing is the loss's own.
+    for schedule in ["constant", "plateau"] {
+        let (found, ..) = run(smooth, schedule);
+        assert!(found.iter().all(|(loss, log_loss)| loss > &(log_loss + 1e-3)), "{found:?}");
     }
 }
 

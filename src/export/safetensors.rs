@@ -56,7 +56,20 @@ struct NetworkHeader {
     reduction: Reduction,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     class_weights: Vec<f32>,
+    #[serde(default = "whole", skip_serializing_if = "is_whole")]
+    final_smoothing: f64,
     preparation: Preprocessing,
+}
+
+/// Returns the factor of label smoothing without a schedule.
+fn whole() -> f64 {
+    1.0
+}
+
+/// Returns true for the default factor, which files leave out.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_whole(factor: &f64) -> bool {
+    *factor == whole()
 }
 
 /// Returns true for the default reduction, which files leave out.
@@ -148,6 +161,7 @@ impl NetworkHeader {
             loss: trained.criterion.loss.clone(),
             reduction: trained.criterion.reduction,
             class_weights: trained.criterion.class_weights.clone(),
+            final_smoothing: trained.criterion.final_smoothing,
             preparation: trained.preparation.clone(),
         }
     }
@@ -247,8 +261,9 @@ fn decoded(bytes: &[u8], path: &Path) -> Result<Ensemble> {
         let of_member =
             |problem| if alone { problem } else { format!("member {place}: {problem}") };
         let damaged = |problem: String| damaged(of_member(problem));
-        let NetworkHeader { model, loss, reduction, class_weights, preparation } = about;
-        let criterion = Criterion { loss, reduction, class_weights };
+        let NetworkHeader { model, loss, reduction, class_weights, final_smoothing, preparation } =
+            about;
+        let criterion = Criterion { loss, reduction, class_weights, final_smoothing };
         check_preparation(&preparation, &criterion).map_err(damaged)?;
         let layout = model.layout(preparation.schema.features.len());
         let layout = layout.map_err(|error| damaged(error.to_string()))?;
@@ -362,7 +377,12 @@ fn check_preparation(preparation: &Preprocessing, criterion: &Criterion) -> Resu
         }
         _ => {}
     }
-    let Criterion { loss, class_weights, .. } = criterion;
+    let Criterion { loss, class_weights, final_smoothing, .. } = criterion;
+    if !(0.0..=1.0).contains(final_smoothing) {
+        return Err(format!(
+            "a factor of label smoothing of {final_smoothing}, which must be 0 to 1"
+        ));
+    }
     if !loss.fits(&schema.kind) {
         return Err(format!("the loss {loss} does not fit the target `{}`", schema.target));
     }

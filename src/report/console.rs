@@ -60,6 +60,8 @@ pub struct Console {
     #[cfg(feature = "cli")]
     last_epoch: Option<String>,
     epochs: u32,
+    /// True if a schedule lowers the training loss by itself.
+    smoothing_moves: bool,
 }
 
 impl Console {
@@ -86,6 +88,7 @@ impl Console {
             #[cfg(feature = "cli")]
             last_epoch: None,
             epochs: 0,
+            smoothing_moves: false,
         }
     }
 
@@ -185,7 +188,7 @@ impl Console {
 
     /// Describes a run that is about to start.
     pub fn introduce(&mut self, info: &RunInfo) {
-        self.epochs = info.epochs;
+        (self.epochs, self.smoothing_moves) = (info.epochs, info.smoothing_moves);
         let number = |value: usize| count(value as u64);
         let some = |value: usize, what| pluralize(value as u64, what);
         self.say("device", &format!("{}: {}", info.device, info.reason));
@@ -293,7 +296,9 @@ impl Console {
                 "kept",
                 &format!("epoch {}, the best of {}", kept.epoch, count(epochs.into())),
             );
-            if let Some(text) = summary.last.as_ref().and_then(|last| overfitted(kept, last)) {
+            // A training loss that falls with its label smoothing says nothing of what was learnt.
+            let last = summary.last.as_ref().filter(|_| !self.smoothing_moves);
+            if let Some(text) = last.and_then(|last| overfitted(kept, last)) {
                 self.say("kept", &text);
             }
         }
@@ -389,6 +394,23 @@ mod tests {
         write(&mut console);
         let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
         text.lines().map(String::from).collect()
+    }
+
+    #[test]
+    fn a_training_loss_that_falls_with_its_smoothing_is_no_overfitting() {
+        let mut last = third_epoch();
+        (last.epoch, last.train_loss) = (5, 0.05);
+        last.valid.as_mut().unwrap().loss = 0.2;
+        for moves in [false, true] {
+            let (kept, last) = (Some(third_epoch()), Some(last.clone()));
+            let summary = Summary { kept, last, epochs: 5, stopped: None, seconds: 0.5 };
+            let lines = lines(|console| {
+                console.smoothing_moves = moves;
+                console.event(&Event::Finished(summary));
+            });
+            let told = lines.iter().any(|line| line.contains("over-fitted since then"));
+            assert_eq!(told, !moves, "{lines:?}");
+        }
     }
 
     #[test]

@@ -101,7 +101,7 @@ impl Baseline {
         let outputs = trained.model.outputs(data.train.columns())?;
         let model = Sequential::new().dense(outputs);
         let options = TrainOptions {
-            loss: options.loss.clone(),
+            loss: trained.criterion.at_the_end(&options.loss),
             reduction: options.reduction,
             class_weights: options.class_weights.clone(),
             scale: options.scale,

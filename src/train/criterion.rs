@@ -11,7 +11,7 @@ use std::str::FromStr;
 use crate::data::{Dataset, Preprocessing, TargetKind, Targets, list};
 use crate::device::cpu::loss::{LossInputs, LossTargets, loss_classes, loss_map};
 use crate::error::{Error, Result};
-use crate::graph::{Loss, Reduction, RequiredTarget};
+use crate::graph::{ClassLoss, Loss, Reduction, RequiredTarget};
 use crate::plan::{LossVariant, StepParams};
 use crate::shape::narrow;
 
@@ -143,11 +143,13 @@ pub struct Criterion {
     pub reduction: Reduction,
     /// Weight of each class, or the positive weight of each label; empty if all weigh the same.
     pub class_weights: Vec<f32>,
+    /// Factor of the loss's label smoothing in [`Self::value`]: the one at the end of its schedule, so that epochs compare.
+    pub final_smoothing: f64,
 }
 
 impl From<Loss> for Criterion {
     fn from(loss: Loss) -> Self {
-        Self { loss, reduction: Reduction::Mean, class_weights: Vec::new() }
+        Self { loss, reduction: Reduction::Mean, class_weights: Vec::new(), final_smoothing: 1.0 }
     }
 }
 
@@ -200,7 +202,7 @@ impl Criterion {
             let problem = "all of them are 0, so that there is nothing to learn";
             return Err(Error::setting("class_weights", problem));
         }
-        Ok(Self { loss: loss.clone(), reduction, class_weights })
+        Ok(Self { loss: loss.clone(), reduction, class_weights, final_smoothing: 1.0 })
     }
 
     /// Returns the constants that the loss's kernel reads.
@@ -285,6 +287,17 @@ impl Criterion {
         self.row_weights(y, weights).map_or(y.len() as f64, |all| all.iter().sum())
     }
 
+    /// Returns the loss with the label smoothing of the end of its schedule.
+    pub(super) fn at_the_end(&self, loss: &Loss) -> Loss {
+        match loss {
+            Loss::Classes(ClassLoss::CrossEntropy { label_smoothing }) => {
+                let label_smoothing = self.final_smoothing * label_smoothing;
+                Loss::Classes(ClassLoss::CrossEntropy { label_smoothing })
+            }
+            other => other.clone(),
+        }
+    }
+
     /// Returns the losses of some rows, each times its weight.
     fn losses_of_rows(
         &self,
@@ -323,7 +336,7 @@ impl Criterion {
             preparation.scaled_targets(y).map(f64::from).collect()
         });
         // The devices' own loss functions, in f64, so that host and device cannot disagree on a formula.
-        if let Loss::Classes(loss) = self.loss {
+        if let Loss::Classes(loss) = self.at_the_end(&self.loss) {
             let goal = match y {
                 Targets::Classes(classes) => LossTargets::Classes(&classes[rows]),
                 _ => LossTargets::Numbers(&numbers),

@@ -56,6 +56,8 @@ pub struct RunInfo {
     pub device_bytes: u64,
     /// Treatment of a numeric target, if it is not scaled to mean 0 and deviation 1 like the features.
     pub target_note: Option<String>,
+    /// True if a schedule changes the label smoothing of the training loss; the validation loss has that of the schedule's end.
+    pub smoothing_moves: bool,
     /// Streaming of the training table, if it is not on the device.
     pub streaming: Option<Streaming>,
     /// Seconds until everything was loaded.

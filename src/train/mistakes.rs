@@ -253,18 +253,22 @@ fn without_effect(model: &Sequential, options: &TrainOptions, found: &mut Vec<St
             "‘schedule_epochs’ changes nothing, since no schedule is other than constant; give ‘schedule’, or leave it out".to_string(),
         );
     }
-    let smooths = |loss: &Loss| matches!(*loss, Loss::Classes(ClassLoss::CrossEntropy { label_smoothing }) if label_smoothing > 0.0);
-    if options.smoothing_schedule != ScheduleKind::Constant && !smooths(&options.loss) {
+    if options.smoothing_schedule != ScheduleKind::Constant && options.loss.label_smoothing() == 0.0
+    {
         found.push(format!(
             "‘smoothing_schedule’ {} changes nothing, since the loss has no label smoothing; give ‘loss’ such as \
              cross-entropy(label-smoothing=0.1), or leave it out",
             options.smoothing_schedule.name()
         ));
     }
-    let drops = has(model, &|layer| matches!(layer, Layer::Dropout { .. }));
-    if options.dropout_schedule != ScheduleKind::Constant && !drops {
+    let is_dropout = |layer: &Layer| matches!(layer, Layer::Dropout { .. });
+    if options.dropout_schedule != ScheduleKind::Constant && model.largest_dropout() == 0.0 {
+        let why = match has(model, &is_dropout) {
+            true => "every dropout layer has a rate of 0",
+            false => "no layer is a dropout",
+        };
         found.push(format!(
-            "‘dropout_schedule’ {} changes nothing, since no layer is a dropout; give ‘dropout’, or leave it out",
+            "‘dropout_schedule’ {} changes nothing, since {why}; give ‘dropout’, or leave it out",
             options.dropout_schedule.name()
         ));
     }

@@ -48,12 +48,7 @@ pub(in crate::train) fn planned_loss(loss: Loss) -> Loss {
 
 /// Returns the label smoothing of a loss that has some.
 fn smoothing_of(loss: &Loss) -> Option<f64> {
-    match *loss {
-        Loss::Classes(ClassLoss::CrossEntropy { label_smoothing }) if label_smoothing > 0.0 => {
-            Some(label_smoothing)
-        }
-        _ => None,
-    }
+    Some(loss.label_smoothing()).filter(|smoothing| *smoothing > 0.0)
 }
 
 #[cfg(test)]

@@ -87,12 +87,9 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     let judge = if talk.report { judge.with_sample(&network.data.train) } else { judge };
     // The rows are not kept: the device has its own.
     drop(network);
-    warnings.extend(other_rates(
-        args,
-        (before.told(), &options),
-        done,
-        trainer.info().steps_per_epoch,
-    ));
+    let steps = trainer.info().steps_per_epoch;
+    warnings.extend(other_rates(args, (before.told(), &options), done, steps));
+    warnings.extend(other_smoothing((before.told(), &options), done, steps));
     interrupt.arm();
     let folder = RunFolder::reopen(&config.out, &text, lock)?;
     // The folder may have the best checkpoint of epochs that are now undone.
@@ -183,6 +180,28 @@ fn other_rates(
         options.join(" and "),
         if which.len() == 1 { "goes" } else { "go" },
         rates.join(", ")
+    );
+    Some(Warning::Noted { problem })
+}
+
+/// Returns a warning, if the validation loss has another label smoothing than that of the epochs so far.
+fn other_smoothing(
+    (before, now): (&TrainOptions, &TrainOptions),
+    done: (u32, usize),
+    steps_per_epoch: usize,
+) -> Option<Warning> {
+    let [was, is] = [before, now].map(|it| it.schedules(steps_per_epoch).smoothing.last());
+    // The options of a run that is to be resumed say its loss only where it was given.
+    let smooths = now.loss.label_smoothing() > 0.0;
+    if was == is || !smooths || done == (0, 0) {
+        return None;
+    }
+    let old = before.scheduled_epochs();
+    let problem = format!(
+        "the validation loss has the label smoothing of the end of --smoothing-schedule, a share of {} now and of {} before: losses of \
+         the epochs so far, by which the best one is kept, do not compare with later ones; resume with --schedule-epochs {old} to keep it",
+        number(is),
+        number(was)
     );
     Some(Warning::Noted { problem })
 }

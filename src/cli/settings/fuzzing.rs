@@ -63,6 +63,7 @@ fn info() -> RunInfo {
         precision: Precision::F32,
         device_bytes: 0,
         target_note: None,
+        smoothing_moves: false,
         streaming: None,
         load_seconds: 0.0,
         variants: vec![],

@@ -555,8 +555,8 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
     },
     OptionRow {
         key: "smoothing-schedule",
-        help: "How the label smoothing of cross-entropy goes over the run, as --schedule, without the warm-up; figures of the \
-               validation rows have the loss's own smoothing [default: constant]",
+        help: "How the label smoothing of cross-entropy goes over the run, as --schedule, without the warm-up; the loss of the \
+               validation rows has the smoothing of the schedule's end, in all epochs [default: constant]",
         read: |run, it| put(&mut run.options.smoothing_schedule, schedule(it)),
         show: |run| some(run.options.smoothing_schedule.to_string()),
         ..USUAL

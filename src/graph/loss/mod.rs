@@ -142,6 +142,14 @@ impl Loss {
     /// Cross-entropy without label smoothing.
     pub const CROSS_ENTROPY: Self = Self::Classes(ClassLoss::CROSS_ENTROPY);
 
+    /// Returns the label smoothing; 0 of losses without any.
+    pub fn label_smoothing(&self) -> f64 {
+        match *self {
+            Self::Classes(ClassLoss::CrossEntropy { label_smoothing }) => label_smoothing,
+            _ => 0.0,
+        }
+    }
+
     /// Returns the loss of a kind of target that a run has without a choice: cross-entropy for classes, the squared error for numbers,
     /// binary cross-entropy for labels.
     pub fn usual(kind: &TargetKind) -> Self {

@@ -35,8 +35,8 @@ use crate::train::start_values::start_from_rows;
 use crate::train::step_factors::StepFactors;
 use crate::train::target_scaling::{TargetScaling, target_scaling};
 use crate::train::{
-    Criterion, EpochStats, Event, Fit, KeepWeights, Metrics, RunInfo, StepStats, Summary,
-    TrainOptions, TrainedModel, Warning,
+    Criterion, EpochStats, Event, Fit, KeepWeights, Metrics, RunInfo, ScheduleKind, StepStats,
+    Summary, TrainOptions, TrainedModel, Warning,
 };
 
 /// Trains one model on one table.
@@ -242,7 +242,7 @@ impl Trainer {
         let ranks = device.ranks().cloned();
         let TargetScaling { preparation, loss, note, warnings } =
             scaled(model, options, train, ranks.as_ref())?;
-        let criterion = Criterion { loss: loss.clone(), ..criterion };
+        let mut criterion = Criterion { loss: loss.clone(), ..criterion };
         // The rank that has read the rows checks them for all of its machine.
         let checks = !ranks.as_ref().is_some_and(Ranks::has_rows_of_another);
         // Checked on the scaled values, since scaling may bring a large number into range.
@@ -264,6 +264,7 @@ impl Trainer {
         let batch = options.batch_size.min(train.rows());
         let visited = options.visited_rows(train.rows(), batch);
         let batches = Batches::new(visited, batch, no_single);
+        criterion.final_smoothing = options.schedules(batches.steps()).smoothing.last();
         let share = device.ranks().map_or(Share::WHOLE, Ranks::share);
         let step_weights = Arc::new(criterion.step_weights(train));
         let streamed = streaming.map(|streaming| StreamedTable {
@@ -306,6 +307,7 @@ impl Trainer {
             precision: options.precision,
             device_bytes: device.bytes_for(&plan) + on_their_way,
             target_note: note,
+            smoothing_moves: options.smoothing_schedule != ScheduleKind::Constant,
             streaming,
             load_seconds: begun.elapsed().as_secs_f64(),
             variants: device.variants(),

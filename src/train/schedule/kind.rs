@@ -265,7 +265,7 @@ fn plateau(call: &mut Call<'_>) -> Result<Plateau> {
         metric: match call.text("metric")?.as_deref() {
             None => default.metric,
             Some(name) => Metric::by_name(name)
-                .map_err(|problem| call.wrong("metric", format!("is none: {problem}")))?,
+                .map_err(|problem| call.wrong("metric", format!("has an {problem}")))?,
         },
     })
 }
@@ -403,10 +403,7 @@ mod tests {
             ),
             ("plateau(factor=1)", "factor of plateau is 1, but it must be above 0 and below 1"),
             ("plateau(mode=min)", "mode of plateau is \"min\"; known: rel, abs"),
-            (
-                "plateau(metric=fun)",
-                "metric of plateau is none: unknown name \"fun\"; known: loss, ",
-            ),
+            ("plateau(metric=fun)", "metric of plateau has an unknown name \"fun\"; known: loss, "),
             ("cosine(eta_min=0)", "unknown argument \"eta_min\"; cosine has end"),
         ] {
             let said = ScheduleKind::parse("decay_schedule", text).unwrap_err().to_string();

@@ -78,12 +78,34 @@ impl Schedule {
         }
     }
 
+    /// Returns the fraction to which the schedule leads: the end of a curve over the whole run, else that of the last step; 1 for a
+    /// plateau, whose reductions nobody knows beforehand.
+    pub fn last(&self) -> f64 {
+        match self.kind {
+            ScheduleKind::Plateau(_) => 1.0,
+            _ if self.kind.depends_on_length() => self.curve(self.steps_after_warmup()),
+            _ => self.factor(self.total.saturating_sub(1)),
+        }
+    }
+
+    /// Returns the number of steps after the warm-up, at least one.
+    fn steps_after_warmup(&self) -> f64 {
+        self.total.saturating_sub(self.warmup).max(1) as f64
+    }
+
     /// Returns the fraction for a step of the schedule proper.
     fn after_warmup(&self, step: u64) -> f64 {
-        let total = self.total.saturating_sub(self.warmup).max(1) as f64;
         // A longer run than planned stays at the end of the curve instead of leaving it.
-        let last = if self.kind.depends_on_length() { total - 1.0 } else { f64::INFINITY };
-        let t = (step as f64).min(last);
+        let last = match self.kind.depends_on_length() {
+            true => self.steps_after_warmup() - 1.0,
+            false => f64::INFINITY,
+        };
+        self.curve((step as f64).min(last))
+    }
+
+    /// Returns the fraction for a time after the warm-up, in steps.
+    fn curve(&self, t: f64) -> f64 {
+        let total = self.steps_after_warmup();
         match &self.kind {
             ScheduleKind::Constant => 1.0,
             ScheduleKind::Step { every, gamma } => gamma.powf((t / self.steps(*every)).floor()),
