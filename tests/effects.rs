@@ -63,6 +63,66 @@ const WITHOUT_EFFECT: &[(&str, &str, &str, &str)] = &[
         "n.csv --target y --embedding-width 3",
         "no column is taken for texts",
     ),
+    (
+        "train",
+        "embedding-width",
+        "c.csv --target y --embedding-width 3 --one-hot 100",
+        "no column of texts has a table",
+    ),
+    (
+        "train",
+        "split-seed",
+        "n.csv --target y --split-seed 5 --valid last:0.2",
+        "no validation rows are drawn",
+    ),
+    (
+        "train",
+        "split-seed",
+        "n.csv --target y --split-seed 5 --valid 0",
+        "no validation rows are drawn",
+    ),
+    (
+        "train",
+        "keep-later",
+        "n.csv --target y --valid 0 --keep-later",
+        "with --valid 0 there are no",
+    ),
+    (
+        "train",
+        "ignore",
+        "n.csv --target y --features a,b --ignore b",
+        "`b` is one of --features as well",
+    ),
+    (
+        "train",
+        "columns",
+        "n.csv --target y --features a,b --columns b:ignore",
+        "`b` is one of --features as well",
+    ),
+    (
+        "train",
+        "momentum",
+        "n.csv --target y --optimizer sgd(momentum=0.9) --momentum 0.5",
+        "--momentum: optimizer = \"sgd(momentum=0.9)\" says it too",
+    ),
+    (
+        "train",
+        "weight-decay",
+        "n.csv --target y --optimizer adamw(weight_decay=0.1) --weight-decay 0.2",
+        "says it too",
+    ),
+    (
+        "train",
+        "groups",
+        "n.csv --target y --weight-decay 0.1 --groups 0.*:decay=0 --freeze 0.*",
+        "decay=0 of 0.* changes nothing",
+    ),
+    (
+        "train",
+        "dropout-schedule",
+        "n.csv --target y --layers dense(3),relu,dropout(0),dense --dropout-schedule cosine",
+        "every dropout layer has a rate of 0",
+    ),
     ("train", "scale-texts", "n.csv --target y --scale-texts", "no input stands for a text"),
     ("train", "clamp", "c.csv --target y --clamp", "the target is no number"),
     ("train", "keep-later", "n.csv --target y --keep last --keep-later", "nothing is watched"),
@@ -268,5 +328,24 @@ fn options_without_an_effect_are_refused_or_told() {
         assert!(said.contains(part), "{command} --{option}: {args}: {said}");
         let told = output.status.code() == Some(0) && said.contains("warning: ");
         assert!(told || matches!(output.status.code(), Some(1 | 2)), "{command} {args}: {said}");
+    }
+}
+
+#[test]
+fn a_validation_loss_of_another_smoothing_is_told_when_a_run_goes_on() {
+    let place = Place::new();
+    let rows: String = (0..40).map(|row| format!("{},{}\n", row % 7, row % 2)).collect();
+    place.write("c.csv", &format!("a,y\n{rows}"));
+    let train = "train c.csv --target y --task classify --hidden 2 --epochs 2 --loss cross-entropy(label-smoothing=0.3)";
+    for (schedule, resume, want) in [
+        ("step(every=2,gamma=0.5)", "--epochs 6", true),
+        ("step(every=2,gamma=0.5)", "--epochs 6 --schedule-epochs 2", false),
+        ("cosine", "--epochs 6", false),
+    ] {
+        place.ok(&format!("{train} --smoothing-schedule {schedule} --out run --force --quiet"));
+        let (_, said) = place.ok(&format!("resume run {resume}"));
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        let told = said.contains("do not compare with later ones; resume with --schedule-epochs 2");
+        assert_eq!(told, want, "{schedule} {resume}: {said}");
     }
 }

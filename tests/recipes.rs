@@ -132,6 +132,53 @@ fn tabm_takes_batches_by_the_number_of_rows_and_stops() {
 }
 
 #[test]
+fn a_part_of_a_plain_network_does_not_replace_that_of_a_recipe() {
+    let place = tables();
+    let told = |recipe: &str, option: &str| {
+        for command in ["train", "tune"] {
+            let begun = format!("{command} t.csv --target y --ignore kind --recipe {recipe}");
+            let said = place.refused(&format!("{begun} {option} --out r"));
+            let key = option.split(' ').next().unwrap();
+            let want = format!(
+                "{key}: it is for a plain network, and that of the recipe {recipe} is `layers = \""
+            );
+            assert!(
+                said.contains(&want) && said.contains("or --recipe plain"),
+                "{command}: {said}"
+            );
+            assert!(!place.path("r").exists());
+        }
+    };
+    told("realmlp", "--dropout 0.3");
+    told("realmlp", "--activation gelu");
+    told("tabm", "--norm batch");
+    place.write("s.toml", "recipe = \"realmlp\"\nepochs = 2\ndropout = [0.1, 0.2]\n");
+    place.write("u.toml", "recipe = \"realmlp\"\ndropout = [0.1, 0.2]\n");
+    for command in
+        ["sweep t.csv --config s.toml --trials 2", "tune t.csv --config u.toml --trials 2"]
+    {
+        let said = place.refused(&format!("{command} --target y --ignore kind --out r"));
+        assert!(said.contains(".toml: dropout: it is for a plain network"), "{command}: {said}");
+        assert!(!said.contains("sweep.toml"), "{command}: {said}");
+    }
+    // Sizes of hidden layers ask for a network of one's own, and the line says what is given.
+    let train = "train t.csv --target y --ignore kind --recipe realmlp --epochs 1 --no-report --force --out r";
+    let (_, said) = place.ok(&format!("{train} --hidden 8 --dropout 0.3"));
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let end =
+        "as given stay epochs; not taken, since something else is given in place of it: layers";
+    assert!(said.contains(end), "{said}");
+    let (_, said) = place.ok(&format!("{train} --optimizer sgd"));
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let end = "as given stay epochs, optimizer; not taken, since something else is given in place of it: beta1, beta2, eps, weight-decay";
+    assert!(said.contains(end), "{said}");
+    // What an optimizer has in parentheses is no setting of the recipe any more.
+    place.ok(&format!("{train} --optimizer adamw(beta2=0.9)"));
+    let config = place.read("r/config.toml");
+    assert!(config.contains("beta2 = 0.9\n") && config.contains("weight-decay = 0.02"), "{config}");
+}
+
+#[test]
 fn members_of_a_recipe_have_seeds_of_their_own() {
     let place = tables();
     let train = "train t.csv --target kind --ignore y --recipe realmlp --epochs 2 --no-report";

@@ -425,6 +425,113 @@ fn wrong_sweeps_are_refused_and_failed_trials_told() {
 }
 
 #[test]
+fn all_layers_beside_parts_of_plain_networks_are_refused() {
+    let place = tables();
+    let layers = "layers = \"dense(3), relu, dense\"\n";
+    for command in ["sweep", "tune"] {
+        let run = |more: &str| {
+            place.refused(&format!("{command} t.csv --target y --config x.toml{more} --out r"))
+        };
+        let want = "x.toml: dropout: layers says what all layers are; write it there, or leave one of the two out";
+        place.write("x.toml", &format!("{layers}dropout = [0.1, 0.2]"));
+        assert!(run("").contains(want), "{command}: {}", run(""));
+        place.write("x.toml", &format!("{layers}hidden = [[8], [8, 8]]"));
+        assert!(run("").contains("x.toml: hidden: layers says"), "{command}: {}", run(""));
+        place.write("x.toml", "norm = [\"none\", \"batch\"]");
+        let said = run(" --layers dense(3),relu,dense");
+        assert!(said.contains("x.toml: norm: --layers says"), "{command}: {said}");
+        place.write(
+            "x.toml",
+            "layers = [[\"dense(3), dense\"], [\"dense\"]]\nactivation = \"gelu\"",
+        );
+        assert!(run("").contains("x.toml: activation: layers says"), "{command}: {}", run(""));
+        // A list of networks that is one value would be one network of all their layers.
+        place.write("x.toml", "layers = [\"dense(16), relu, dense\", \"{b}dense\"]\nlr = [0.1, 0.01]\n[variables]\nb = [\"relu, \", \"tanh, \"]");
+        let said = run("");
+        let want = "x.toml: layers: a list of texts is one network, and each of these may be one by itself; write each network as a list: \
+                    layers = [[\"dense(16), relu, dense\"], [\"{b}dense\"]]";
+        assert!(said.contains(want), "{command}: {said}");
+        assert!(!place.path("r").exists());
+    }
+    // Layers of one network in a list, and networks in lists, are what they were.
+    place.write(
+        "x.toml",
+        "epochs = 1\nlayers = [\"dense(3)\", \"relu\", \"dense\"]\nlr = [0.1, 0.01]",
+    );
+    place.out("sweep t.csv --target y --config x.toml --search grid --out one --quiet");
+    assert!(place.read("one/trials/1/config.toml").contains("layers = \"dense(3), relu, dense\""));
+    place.write("x.toml", "epochs = 1\nlayers = [[\"dense(3), relu, dense\"], [\"dense\"]]");
+    place.out("sweep t.csv --target y --config x.toml --search grid --out two --quiet");
+    assert!(place.read("two/trials/0/config.toml").contains("layers = \"dense(3), relu, dense\""));
+    assert!(place.read("two/trials/1/config.toml").contains("layers = \"dense\""));
+}
+
+#[test]
+fn settings_of_all_trials_stay_with_an_optimizer_that_is_tried() {
+    let place = tables();
+    let grid = "sweep t.csv --target y --config x.toml --search grid";
+    place.write(
+        "x.toml",
+        "epochs = 1\nhidden = \"4\"\noptimizer = [\"sgd\", \"adamw\"]\nweight-decay = 0.25",
+    );
+    place.out(&format!("{grid} --out a --quiet"));
+    for trial in [0, 1] {
+        let config = place.read(&format!("a/trials/{trial}/config.toml"));
+        assert!(config.contains("weight-decay = 0.25"), "{config}");
+    }
+    place.write(
+        "x.toml",
+        "epochs = 1\noptimizer = [\"sgd(momentum=0.9)\", \"sgd\"]\nmomentum = 0.5",
+    );
+    let said = place.refused(&format!("{grid} --out b"));
+    assert!(said.contains("optimizer = \"sgd(momentum=0.9)\" says it too"), "{said}");
+    place.write("x.toml", "epochs = 1\noptimizer = \"sgd(momentum=0.9)\"\nmomentum = [0.5, 0.1]");
+    let said = place.refused(&format!("{grid} --momentum 0.1 --out b"));
+    assert!(said.contains("has a range for it"), "{said}");
+}
+
+#[test]
+fn losses_that_do_not_compare_are_told_where_they_choose() {
+    let place = tables();
+    let sweep = "sweep t.csv --target y --config x.toml --search grid";
+    let told = |file: &str, more: &str| {
+        place.write("x.toml", &format!("epochs = 1\nhidden = \"4\"\n{file}"));
+        let (out, said) = place.ok(&format!("{sweep}{more} --out r --force"));
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        let both = [said, out]
+            .map(|text| text.contains("so that the values of their losses do not compare"));
+        assert_eq!(both[0], both[1], "{file}");
+        both[0]
+    };
+    for (file, more, want) in [
+        ("loss = [\"mse\", \"huber\"]", "", true),
+        ("loss = [\"mse\", \"huber\"]", " --stop-metric rmse", false),
+        ("reduction = [\"mean\", \"sum\"]", "", true),
+        ("target-scale = [\"standard\", \"log\"]", "", true),
+        ("loss = \"huber\"\nlr = [0.1, 0.01]", "", false),
+        ("lr = [0.1, 0.01]", "", false),
+    ] {
+        assert_eq!(told(file, more), want, "{file} {more}");
+    }
+    let rows: String =
+        (0..40).map(|row| format!("{},{}\n", row % 7, ["p", "q"][row % 2])).collect();
+    place.write("t.csv", &format!("a,y\n{rows}"));
+    for (file, more, want) in [
+        ("class-weights = [\"none\", \"balanced\"]", "", true),
+        ("class-weights = [\"none\", \"balanced\"]", " --stop-metric accuracy", false),
+        ("loss = \"cross-entropy(label-smoothing={s})\"\n[variables]\ns = [0.1, 0.3]", "", true),
+        (
+            "loss = \"cross-entropy(label-smoothing=0.3)\"\nsmoothing-schedule = [\"constant\", \"cosine\"]",
+            "",
+            true,
+        ),
+        ("smoothing-schedule = [\"constant\", \"cosine\"]", "", false),
+    ] {
+        assert_eq!(told(file, more), want, "{file} {more}");
+    }
+}
+
+#[test]
 fn killed_sweeps_end_as_if_they_were_not() {
     let place = tables();
     let mut random = Seed(31).stream(Purpose::Synthetic);

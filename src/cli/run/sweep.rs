@@ -39,15 +39,15 @@ use crate::cli::output::{Output, failed};
 #[cfg(feature = "pictures")]
 use crate::cli::pictures::sweep_report;
 use crate::cli::settings::{
-    RunConfig, Settings, TargetKinds, option_key, path_of, path_text, read_table,
-    run_config_knowing,
+    OF_OPTIMIZER, OF_PLAIN, RunConfig, Settings, TargetKinds, all_layers, option_key, path_of,
+    path_text, read_table, run_config_knowing, text_of,
 };
 use crate::cli::wording::quoted;
 use crate::cli::{Exit, Failure, next};
 use crate::error::{Error, Result};
 use crate::files::write_file;
 use crate::report::{Console, JsonLines, count, pluralize};
-use crate::train::{Member, Trainer, Warning};
+use crate::train::{Member, Metric, Trainer, Warning};
 
 /// The results of earlier rounds, by which trials went on or not.
 const ROUNDS: &str = "rounds.json";
@@ -89,6 +89,9 @@ pub(super) struct Sweep {
     /// Of `wgrad tune`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) tune: Option<TuneRecord>,
+    /// Why the best of the trials is not known by their losses, if it is not.
+    #[serde(skip)]
+    pub(super) incomparable: Option<String>,
 }
 
 pub(crate) fn sweep(args: &SweepArgs) -> Result<Exit, Failure> {
@@ -123,6 +126,8 @@ pub(crate) fn sweep(args: &SweepArgs) -> Result<Exit, Failure> {
         }
         table.insert(key.to_string(), text.into());
     }
+    let typed: Vec<&str> = settings.texts().map(|it| it.0).collect();
+    check_layers(&table, &space, (&typed, path))?;
     let part = shard.map_or(String::new(), |it| format!("-{}-of-{}", it.number, it.of));
     let out = place_out(&mut table, &format!("-sweep{part}"));
     let trials = match (args.search, args.trials) {
@@ -150,10 +155,11 @@ pub(crate) fn sweep(args: &SweepArgs) -> Result<Exit, Failure> {
         tables,
         target_kinds,
         tune: None,
+        incomparable: None,
     };
     check_folder(&out, args.force)?;
-    let typed: Vec<&str> = settings.texts().map(|it| it.0).collect();
-    let placed = |error| as_given(error, &typed, path);
+    let tried: Vec<String> = sweep.space.iter().map(|it| it.key.clone()).collect();
+    let placed = |error| as_given(error, (&typed, &tried), path);
     if shard.is_some() {
         let base = sweep.base(&out).map_err(placed)?;
         sweep.tables = Some(TableChecksums::of(&base)?);
@@ -163,8 +169,13 @@ pub(crate) fn sweep(args: &SweepArgs) -> Result<Exit, Failure> {
 }
 
 /// Names the place where a setting was given, in an error that names the record in the sweep's folder.
-fn as_given(error: Error, typed: &[&str], file: &Path) -> Error {
+fn as_given(error: Error, (typed, tried): (&[&str], &[String]), file: &Path) -> Error {
     let Error::Setting { name, problem } = error else { return error };
+    let problem = problem.replace(&format!("{SWEEP}: "), &format!("{}: ", file.display()));
+    // A value of a range is given to each trial as it would be typed.
+    if let Some(key) = name.strip_prefix("--").filter(|key| tried.iter().any(|it| it == key)) {
+        return Error::Setting { name: format!("{}: {key}", file.display()), problem };
+    }
     let record = name.strip_prefix(SWEEP).and_then(|rest| rest.strip_prefix(": "));
     let name = match record {
         Some("table") if typed.contains(&"table") => "TABLE".to_string(),
@@ -173,6 +184,26 @@ fn as_given(error: Error, typed: &[&str], file: &Path) -> Error {
         None => name,
     };
     Error::Setting { name, problem }
+}
+
+/// Refuses all layers beside ranges of what is part of plain networks: a trial would have but one of the two.
+pub(super) fn check_layers(
+    settings: &toml::Table,
+    space: &[SearchDimension],
+    (typed, file): (&[&str], &Path),
+) -> Result<()> {
+    let tried = |key: &str| space.iter().any(|it| !it.variable && it.key == key);
+    if !settings.contains_key("layers") && !tried("layers") {
+        return Ok(());
+    }
+    let of_plain = |key: &&&str| tried(key) || tried("layers") && settings.contains_key(**key);
+    let Some(key) = OF_PLAIN.iter().find(of_plain) else { return Ok(()) };
+    let place = |key: &str| match typed.contains(&key) {
+        true => format!("--{key}"),
+        false => format!("{}: {key}", file.display()),
+    };
+    let layers = if typed.contains(&"layers") { "--layers" } else { "layers" };
+    Err(Error::setting(place(key), all_layers(layers)))
 }
 
 /// Returns the folder of a sweep, and puts one named after its table into the settings where none is given.
@@ -232,14 +263,16 @@ impl Sweep {
 
     /// Returns the settings that all trials have.
     pub(super) fn base(&mut self, out: &Path) -> Result<RunConfig> {
-        let variables = self.space.iter().filter(|it| it.variable);
+        // Settings of an optimizer are those of the ones that are tried.
+        let variables = self.space.iter().filter(|it| it.variable || it.key == "optimizer");
         let first = variables.map(|it| (it.key.clone(), it.range.first())).collect();
         run_config_knowing(&self.given(&first, out)?, &mut self.target_kinds)
     }
 
     /// Returns what trials with these settings have.
     fn tried<'a>(&'a self, settings: &'a SettingsByTrial<'a>) -> TriedSettings<'a> {
-        TriedSettings { settings, space: &self.space, shared: &self.settings }
+        let note = self.incomparable.as_deref();
+        TriedSettings { settings, space: &self.space, shared: &self.settings, note }
     }
 
     /// Returns true if a trial is trained here.
@@ -274,6 +307,7 @@ impl Sweep {
                 }
             }
         }
+        self.incomparable = incomparable(&trials);
         Ok(trials)
     }
 
@@ -300,7 +334,16 @@ impl Sweep {
             // Trials are around the defaults, whatever the table.
             same.insert("recipe".to_string(), "plain".into());
         }
+        // Beside an optimizer that is tried they count as given with it, and not as those of a file's optimizer.
+        let mut of_optimizer: Vec<(&'static str, String)> = Vec::new();
+        if trial.iter().any(|(key, _)| key == "optimizer") {
+            for key in OF_OPTIMIZER {
+                let text = same.get(key).and_then(text_of);
+                of_optimizer.extend(text.inspect(|_| _ = same.remove(key)).map(|text| (key, text)));
+            }
+        }
         let base = Settings::default().with_table(same, SWEEP.to_string());
+        let base = of_optimizer.into_iter().fold(base, |all, (key, text)| all.with(key, text));
         let variable = |key: &String| self.space.iter().any(|it| it.variable && it.key == *key);
         let with = |settings: Settings, (key, text): &(String, String)| {
             let key = option_key(key).map_err(|problem| Error::setting(key, problem))?;
@@ -375,6 +418,8 @@ pub(super) fn run(
     let mut prepared = prepare(trials, |trial| sweep.has(trial), talk.quiet)?;
     let repeated = sweep.repeated(&prepared.settings())?;
     prepared.warnings.extend(repeated);
+    let incomparable = sweep.incomparable.clone();
+    prepared.warnings.extend(incomparable.map(|problem| Warning::Noted { problem }));
     if sweep.tune.is_some() {
         check_one_model(&prepared)?;
     }
@@ -444,6 +489,27 @@ pub(super) fn run(
     let known = (&prepared, &mut results[..]);
     finish(out, known, (&table, judged), (&sweep, talk), (&mut console, told))?;
     Ok(Exit::Done)
+}
+
+/// Says that trials are judged by losses that do not compare, if they are.
+fn incomparable(trials: &[SweepTrial]) -> Option<String> {
+    let (first, others) = trials.split_first()?;
+    if first.config.told().stop_metric != Metric::Loss {
+        return None;
+    }
+    let terms = first.config.loss_terms();
+    let differs = |place: &usize| {
+        let mut others = others.iter().map(|it| it.config.loss_terms()[*place].1.clone());
+        others.any(|it| it != terms[*place].1)
+    };
+    let which: Vec<&str> = (0..terms.len()).filter(differs).map(|place| terms[place].0).collect();
+    (!which.is_empty()).then(|| {
+        format!(
+            "the trials differ in {}, so that the values of their losses do not compare, and the best one by them may not be the best: \
+             give --stop-metric, such as accuracy for classes or rmse for numbers",
+            which.join(" and ")
+        )
+    })
 }
 
 /// Refuses a search whose model could not be kept: folds in which columns become other inputs.

@@ -57,6 +57,7 @@ pub(super) fn merge_sweep(args: &SweepArgs) -> Result<Exit, Failure> {
     let talk = Verbosity::of_training(&args.output);
     let mut console = talk.console();
     let mut told = remarks(&shards);
+    told.extend(sweep.incomparable.clone());
     if !missing.is_empty() {
         told.push(format!(
             "{}: the best trial is that of {} of {}; `wgrad resume {}` trains the others",
@@ -261,6 +262,7 @@ fn merged_sweep(shards: &[EndedShard], out: &Path, goes_on: bool) -> Sweep {
         tables: first.tables.clone().filter(|_| goes_on),
         target_kinds: first.target_kinds.clone(),
         tune: None,
+        incomparable: None,
     }
 }
 

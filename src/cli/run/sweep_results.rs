@@ -238,6 +238,8 @@ pub(super) struct TriedSettings<'a> {
     pub(super) settings: &'a SettingsByTrial<'a>,
     pub(super) space: &'a [SearchDimension],
     pub(super) shared: &'a toml::Table,
+    /// Remark on the order of the trials.
+    pub(super) note: Option<&'a str>,
 }
 
 impl TriedSettings<'_> {
@@ -293,6 +295,7 @@ pub(super) fn best_table(
         let whole = |trial: usize| with_values(&text, tried.space, tried.settings[&trial]);
         lines.extend(shown().map(|it| format!("{:>width$}  {}", it.trial, whole(it.trial))));
     }
+    lines.extend(tried.note.map(ToString::to_string));
     lines
 }
 

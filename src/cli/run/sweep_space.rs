@@ -9,6 +9,7 @@ use crate::cli::settings::{option_key, text_of};
 use crate::error::{Error, Result};
 use crate::random::{Purpose, Random, Seed};
 use crate::report::count;
+use crate::vocabulary::{name_and_inner, parts, plain};
 
 /// Largest number of trials of a grid.
 const MOST: usize = 100_000;
@@ -97,6 +98,9 @@ pub(super) fn take_ranges(file: &mut toml::Table, shown: &str) -> Result<Vec<Sea
     let mut ranges = Vec::new();
     for key in keys.into_iter().filter(|key| key != VARIABLES) {
         let place = format!("{shown}: {key}");
+        if key == "layers" {
+            check_one_network(&file[&key]).map_err(|it| Error::setting(&place, it))?;
+        }
         let Some(dimension) = dimension(&key, &file[&key], &place)? else { continue };
         if REFUSED.contains(&key.as_str()) {
             let problem = "it cannot be tried, since it decides rows or places and not how a network is trained; give it one value";
@@ -109,6 +113,27 @@ pub(super) fn take_ranges(file: &mut toml::Table, shown: &str) -> Result<Vec<Sea
     }
     ranges.extend(take_variables(file, &ranges, shown)?);
     Ok(ranges)
+}
+
+/// Refuses a list of layers each of which could be a network of its own: as one value the list would be all of them, one after the
+/// other.
+fn check_one_network(value: &toml::Value) -> Result<(), String> {
+    let Some(values) = value.as_array().filter(|values| values.len() > 1) else { return Ok(()) };
+    let texts: Option<Vec<&str>> = values.iter().map(toml::Value::as_str).collect();
+    // A network ends with a layer that gives its outputs.
+    let ends = |text: &&str| {
+        let last = parts(text).ok().and_then(|parts| parts.last().copied()).unwrap_or_default();
+        let name = name_and_inner(last).map_or(String::new(), |(name, _)| plain(name));
+        name.ends_with("dense") || name.ends_with("batch-ensemble")
+    };
+    let Some(texts) = texts.filter(|texts| texts.iter().all(|it| ends(it))) else { return Ok(()) };
+    let each: Vec<String> = texts.iter().map(|text| format!("[\"{text}\"]")).collect();
+    Err(format!(
+        "a list of texts is one network, and each of these may be one by itself; write each network as a list: layers = [{}]; or the \
+         one network as one text: layers = \"{}\"",
+        each.join(", "),
+        texts.join(", ")
+    ))
 }
 
 /// Returns the ranges of variables, and takes them out of the file.

@@ -3,8 +3,10 @@
 //! In: a table, options, a time. Out: the settings and ranges of a sweep, which then runs.
 //! Absent on purpose: the training of trials, which is that of every sweep; the model that it leaves.
 
+use std::path::Path;
+
 use super::ranks::check_alone;
-use super::sweep::{Search, Sweep, check_folder, place_out, run};
+use super::sweep::{Search, Sweep, check_folder, check_layers, place_out, run};
 use super::sweep_space::{SearchDimension, take_ranges};
 use super::tune_end::TuneRecord;
 use super::verbosity::Verbosity;
@@ -44,6 +46,9 @@ pub(crate) fn tune(args: &TuneArgs) -> Result<Exit, Failure> {
         space.retain(|it| it.key != key);
         table.insert(key.to_string(), text.into());
     }
+    let typed: Vec<&str> = settings.texts().map(|it| it.0).collect();
+    let file = settings.file().unwrap_or(Path::new(""));
+    check_layers(&table, &space, (&typed, file))?;
     let time = take_time(&mut table)?;
     let trials = match (args.trials, time) {
         (Some(0), _) => {
@@ -70,7 +75,13 @@ pub(crate) fn tune(args: &TuneArgs) -> Result<Exit, Failure> {
             .without(&["time-budget"])
             .with("recipe", text("recipe"))
             .with("out", text("out")),
-        false => Settings::default().with_table(table.clone(), shown),
+        false => {
+            // With a value of each range that decides which network a recipe makes.
+            let own = space.iter().filter(|it| OF_PLAIN.contains(&it.key.as_str()));
+            let mut table = table.clone();
+            table.extend(own.map(|it| (it.key.clone(), it.range.first().into())));
+            Settings::default().with_table(table, shown)
+        }
     };
     let config = run_config_knowing(&given, &mut target_kinds)?;
     let taken = config.recipe().expect("a recipe is always named");
@@ -95,6 +106,7 @@ pub(crate) fn tune(args: &TuneArgs) -> Result<Exit, Failure> {
         tables: None,
         target_kinds,
         tune: Some(tune),
+        incomparable: None,
     };
     run(sweep, &out, Verbosity::of_training(&args.output), true)
 }

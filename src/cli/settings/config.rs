@@ -850,6 +850,23 @@ impl RunConfig {
         if self.batch_is_auto { usual_batch_size(train.rows()) } else { self.options.batch_size }
     }
 
+    /// Returns what decides the meaning of the loss's values beside the table, each with the name of its setting.
+    pub(crate) fn loss_terms(&self) -> [(&'static str, String); 6] {
+        let TrainOptions { reduction, class_weights, target_scale, .. } = &self.options;
+        let loss = self.loss.as_ref();
+        // Validation rows have the smoothing of the schedule's end; the number of steps decides it but for its last digits.
+        let smooths = loss.is_some_and(|loss| loss.label_smoothing() > 0.0);
+        let smoothing = smooths.then(|| self.options.schedules(100).smoothing.last());
+        [
+            ("loss", loss.map_or(String::new(), Loss::to_string)),
+            ("reduction", reduction.to_string()),
+            ("class-weights", class_weights.to_string()),
+            ("target-scale", target_scale.map_or(String::new(), |method| method.to_string())),
+            ("smoothing-schedule", smoothing.map_or(String::new(), |share| share.to_string())),
+            ("task", format!("{:?}", self.task)),
+        ]
+    }
+
     /// Options of training, but for those that the table decides.
     pub(crate) fn told(&self) -> &TrainOptions {
         &self.options
@@ -924,6 +941,22 @@ impl RunConfig {
             notes.push(format!(
                 "no column is taken for texts, so {} changes nothing",
                 names(of_texts)
+            ));
+        }
+        let of_tables = self.typed(&["embedding-width"]);
+        if !of_tables.is_empty() && has_texts && train.input_tables().next().is_none() {
+            notes.push(format!(
+                "no column of texts has a table of an embedding, as columns of more than --one-hot texts have, so {} changes nothing",
+                names(of_tables)
+            ));
+        }
+        let drawn = self.reading.split_column.is_none()
+            && matches!(self.valid, ValidSource::Share(share) if share > 0.0);
+        let of_drawing = self.typed(&["split-seed"]);
+        if !of_drawing.is_empty() && !drawn && self.folds == 0 {
+            notes.push(format!(
+                "no validation rows are drawn at random, so {} changes nothing",
+                names(of_drawing)
             ));
         }
         let as_is = train.number_inputs().len() == train.columns();
@@ -1035,6 +1068,23 @@ pub(crate) fn check_precision(precision: Precision, device: &DeviceInfo) -> Resu
     Err(Error::setting("--precision", problem))
 }
 
+/// A warning, if all parameters whose weight decay a group of `--groups` changes are frozen.
+fn decayed_in_vain(groups: &[(&'static str, Group)], layout: &ParamLayout) -> Option<Warning> {
+    let is_frozen = |view: &ParamView| groups.iter().any(|(_, it)| it.frozen && it.has(view));
+    let in_vain = |group: &&Group| {
+        let mut own = layout.views().iter().filter(|view| group.has(view)).peekable();
+        !group.frozen && group.decay != 1.0 && own.peek().is_some() && own.all(is_frozen)
+    };
+    let own = groups.iter().filter(|(key, _)| *key == "groups").map(|(_, group)| group);
+    let group = own.into_iter().find(in_vain)?;
+    let problem = format!(
+        "--groups: decay={} of {} changes nothing, since all parameters that it matches are frozen; leave it out, or freeze fewer",
+        short(group.decay),
+        group.matches
+    );
+    Some(Warning::Noted { problem })
+}
+
 /// A warning, if groups of `--groups` say different things of one parameter.
 fn overlapping(groups: &[(&'static str, Group)], layout: &ParamLayout) -> Option<Warning> {
     let of_view = |view: &ParamView| {
@@ -1066,7 +1116,7 @@ fn overlapping(groups: &[(&'static str, Group)], layout: &ParamLayout) -> Option
         Some(format!("{} is matched by {}, {follows}", view.name, patterns.join(" and ")))
     };
     let told: Vec<String> = layout.views().iter().filter_map(of_view).collect();
-    let first = told.first()?;
+    let Some(first) = told.first() else { return decayed_in_vain(groups, layout) };
     let others = match told.len() - 1 {
         0 => String::new(),
         more => format!("; the same holds for {more} more"),

@@ -34,6 +34,7 @@ pub(crate) use network::OF_PLAIN;
 pub(crate) use paths::{path_of, path_text};
 pub(crate) use raw_settings::{CHECKPOINT, text_of};
 pub(crate) use recipes::TargetKinds;
+pub(crate) use resolve::all_layers;
 pub(crate) use sources::{OF_OPTIMIZER, option_key, read_table};
 pub(crate) use values::{column_options, seconds_of, table_format};
 

@@ -151,6 +151,16 @@ impl RawSettings {
         self.get(key).is_some_and(|setting| setting.place == format!("--{key}"))
     }
 
+    /// Returns true if both settings were given, and in one source: on the command line, or in the same file.
+    pub(super) fn are_of_one_source(&self, one: &str, other: &str) -> bool {
+        let source = |setting: &RawSetting| match setting.place.strip_prefix("--") {
+            Some(_) => String::new(),
+            None => setting.place.strip_suffix(setting.key).unwrap_or(&setting.place).to_string(),
+        };
+        let both = self.get(one).zip(self.get(other));
+        both.is_some_and(|(one, other)| source(one) == source(other))
+    }
+
     /// Names the setting that led to a file which cannot be used.
     pub(super) fn locate_file(&self, key: &str, error: Error) -> Error {
         located(&self.place(key), error)

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::config::{RunConfig, Task, ValidSource};
+use super::network::OF_PLAIN;
 use super::raw_settings::{RawSettings, TABLE};
 use super::resolve::resolve;
 use super::sources::{from_table, over};
@@ -75,6 +76,8 @@ pub(crate) struct TakenRecipe {
     taken: Vec<&'static str>,
     /// Keys of those that others were given for.
     given: Vec<&'static str>,
+    /// Keys of those that do not go with what was given.
+    left_out: Vec<&'static str>,
 }
 
 impl TakenRecipe {
@@ -107,6 +110,11 @@ impl TakenRecipe {
         );
         if !self.given.is_empty() {
             text += &format!("; as given stay {}", self.given.join(", "));
+        }
+        if !self.left_out.is_empty() {
+            let left_out = self.left_out.join(", ");
+            text +=
+                &format!("; not taken, since something else is given in place of it: {left_out}");
         }
         text
     }
@@ -230,13 +238,15 @@ pub(super) fn with_recipe(given: RawSettings, known: &mut TargetKinds) -> Result
         }
     };
     if file.is_empty() {
-        let (taken, given_keys) = (vec![], vec![]);
+        let [taken, as_given, left_out] = [const { Vec::new() }; 3];
+        let (kind, stay) = ("", as_given);
         return Ok(given.taking(TakenRecipe {
             recipe,
             reason,
-            kind: "",
+            kind,
             taken,
-            given: given_keys,
+            given: stay,
+            left_out,
         }));
     }
     let mut own = section(&file, "all")?;
@@ -244,6 +254,7 @@ pub(super) fn with_recipe(given: RawSettings, known: &mut TargetKinds) -> Result
     for (file, name) in [(&file, kind), (&chosen, "all"), (&chosen, kind)] {
         own.extend(section(file, name)?);
     }
+    check_network(recipe, &own, &given)?;
     let whole = over(own.clone(), given.clone());
     if resolve(whole)?.valid == ValidSource::Share(0.0) {
         own.remove(&OF_VALIDATION);
@@ -252,7 +263,24 @@ pub(super) fn with_recipe(given: RawSettings, known: &mut TargetKinds) -> Result
     let whole = over(own, given.clone());
     let is_own = |key: &&'static str| whole.get(key).is_some_and(|it| it.is_of(&shown));
     let (taken, others): (Vec<_>, Vec<_>) = keys.into_iter().partition(is_own);
-    Ok(whole.taking(TakenRecipe { recipe, reason, kind, taken, given: others }))
+    let (stay, left_out) = others.into_iter().partition(|key| given.has(key));
+    Ok(whole.taking(TakenRecipe { recipe, reason, kind, taken, given: stay, left_out }))
+}
+
+/// Refuses a setting of plain networks beside a recipe that has all layers, since it would replace them by those of a plain network.
+/// With the sizes of hidden layers, a person asks for such a network.
+fn check_network(recipe: Recipe, own: &RawSettings, given: &RawSettings) -> Result<()> {
+    let Some(layers) = own.text("layers") else { return Ok(()) };
+    if given.has("layers") || given.has("hidden") {
+        return Ok(());
+    }
+    let Some(key) = OF_PLAIN.iter().find(|key| given.has(key)) else { return Ok(()) };
+    let problem = format!(
+        "it is for a plain network, and that of the recipe {} is `layers = \"{layers}\"`; give --layers with your change, --hidden for \
+         a plain network under the recipe, or --recipe plain",
+        recipe.name
+    );
+    Err(Error::setting(given.place(key), problem))
 }
 
 /// Returns the section of a recipe for the target: as task or loss say, else by the table.
@@ -326,7 +354,9 @@ mod tests {
         assert_eq!((run.told().lr, run.told().epochs), (0.01, 256));
         let told = run.recipe().unwrap().text();
         assert!(told.starts_with("realmlp, for classes: RealMLP-TD"), "{told}");
-        assert!(told.ends_with("; as given stay layers, lr"), "{told}");
+        let end =
+            "; as given stay lr; not taken, since something else is given in place of it: layers";
+        assert!(told.ends_with(end), "{told}");
         assert!(!told.contains("layers, loss"), "{told}");
     }
 

@@ -10,7 +10,8 @@ use super::network::OF_PLAIN;
 use super::options::OPTIONS;
 use super::paths::path_of;
 use super::raw_settings::{RawSettings, TABLE};
-use crate::data::{column_names, list};
+use super::sources::{OF_OPTIMIZER, in_parentheses};
+use crate::data::{ColumnRule, column_names, list};
 use crate::device::Tune;
 use crate::error::{Error, Result};
 use crate::train::KeepWeights;
@@ -44,15 +45,19 @@ fn fill_in(run: &mut RunConfig) {
     run.options.groups = run.groups.iter().map(|(_, group)| group.clone()).collect();
 }
 
+/// Says that a setting of plain networks does not go with all layers, given at this place.
+pub(crate) fn all_layers(place: &str) -> String {
+    format!("{place} says what all layers are; write it there, or leave one of the two out")
+}
+
 /// Refuses settings that do not go together.
 fn check_together(run: &RunConfig) -> Result<()> {
     let refuse = |key: &str, problem: String| Err(Error::setting(run.raw.place(key), problem));
     if let Some(key) = OF_PLAIN.iter().find(|key| run.raw.has(key) && run.raw.has("layers")) {
-        let problem = format!(
-            "{} says what all layers are; write it there, or leave one of the two out",
-            run.raw.place("layers")
-        );
-        return refuse(key, problem);
+        // The file's name stands before the problem already.
+        let alone = run.raw.are_of_one_source("layers", key) && !run.raw.is_typed(key);
+        let layers = if alone { "layers".to_string() } else { run.raw.place("layers") };
+        return refuse(key, all_layers(&layers));
     }
     let stops = run.options.stop_patience.is_some();
     let watches = stops || run.options.keep != Some(KeepWeights::Last);
@@ -65,6 +70,18 @@ fn check_together(run: &RunConfig) -> Result<()> {
             return refuse(key, format!("nothing is watched; it belongs to {owner}"));
         }
     }
+    let optimizer = run.raw.text("optimizer").unwrap_or_default();
+    let inside = in_parentheses(&optimizer);
+    let twice = |key: &&&str| {
+        inside.iter().any(|it| it == **key) && run.raw.are_of_one_source(key, "optimizer")
+    };
+    if let Some(key) = OF_OPTIMIZER.iter().find(twice) {
+        return refuse(
+            key,
+            format!("optimizer = \"{optimizer}\" says it too; leave it out here or there"),
+        );
+    }
+    check_columns(run)?;
     if run.members == 0 {
         return refuse("members", "0, but it must be above 0".to_string());
     }
@@ -79,6 +96,26 @@ fn check_together(run: &RunConfig) -> Result<()> {
     if !run.init_strict && !matches!(run.start, InitFrom::File(_)) {
         let problem = "it says whether all weights of a file have to fit, and there is no file; give --init FILE.safetensors, or leave it out";
         return refuse("init-strict", problem.to_string());
+    }
+    Ok(())
+}
+
+/// Refuses columns that are to be features and are to be left out.
+fn check_columns(run: &RunConfig) -> Result<()> {
+    let Some(features) = &run.reading.features else { return Ok(()) };
+    let ignored = run.reading.ignore.iter().map(|name| ("ignore", name));
+    let by_rule = run.reading.columns.iter().filter(|(_, rule)| *rule == ColumnRule::Ignore);
+    let left_out = ignored.chain(by_rule.map(|(name, _)| ("columns", name)));
+    // What is left out on the command line wins over the features of a file.
+    let wins = |key: &str| run.raw.is_typed(key) && !run.raw.is_typed("features");
+    for (key, name) in left_out.filter(|(key, _)| !wins(key)) {
+        if features.contains(name) {
+            let problem = format!(
+                "{} is one of --features as well, so that it is unclear if it is to be a feature; leave it out of one of the two",
+                list(&[name])
+            );
+            return Err(Error::setting(run.raw.place(key), problem));
+        }
     }
     Ok(())
 }
@@ -138,6 +175,10 @@ fn check_effects(run: &RunConfig) -> Result<()> {
             key,
             "it is for hidden layers, and --hidden none has none; leave one of the two out",
         );
+    }
+    if run.raw.is_typed("keep-later") && run.valid == ValidSource::Share(0.0) && run.folds == 0 {
+        let problem = "with --valid 0 there are no validation rows by which epochs could be equally good; leave one of the two out";
+        return refuse("keep-later", problem);
     }
     let writes = run.checkpoints.every > 0 || run.checkpoints.minutes > 0.0;
     if run.raw.is_typed("keep-checkpoints") && !writes {

@@ -14,6 +14,7 @@ use super::raw_settings::{RawSettings, TABLE, located};
 use super::values::is_none;
 use crate::data::list;
 use crate::error::{Error, Result};
+use crate::vocabulary::Call;
 
 /// Largest file of settings, in bytes.
 const MOST_BYTES: u64 = 1 << 20;
@@ -51,6 +52,8 @@ pub(super) fn over(mut file: RawSettings, typed: RawSettings) -> RawSettings {
     if optimizer(&typed).is_some_and(|ours| Some(ours) != optimizer(&file)) {
         file.remove(&OF_OPTIMIZER);
     }
+    let inside = typed.text("optimizer").map_or_else(Vec::new, |text| in_parentheses(&text));
+    file.remove(&inside.iter().map(String::as_str).collect::<Vec<_>>());
     if typed.has("layers") {
         file.remove(&OF_PLAIN);
     } else if OF_PLAIN.iter().any(|key| typed.has(key)) {
@@ -62,6 +65,13 @@ pub(super) fn over(mut file: RawSettings, typed: RawSettings) -> RawSettings {
     }
     file.extend(typed);
     file
+}
+
+/// Returns the names of the settings that the text of an optimizer has in parentheses.
+pub(super) fn in_parentheses(optimizer: &str) -> Vec<String> {
+    let settings = Call::parse("optimizer", optimizer).and_then(|mut call| call.settings());
+    // A text that cannot be read is told of where its value is needed.
+    settings.unwrap_or_default().into_iter().map(|(name, _)| name).collect()
 }
 
 /// Reads a file of settings.

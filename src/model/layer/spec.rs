@@ -3,7 +3,7 @@
 //! In: a text, or the parts of one. Out: a list of [`LayerSpec`], from which [`super::LayerParser`] makes layers.
 //! Absent on purpose: which layers there are, and what their arguments mean.
 
-use super::VOCABULARY;
+use super::{Gate, VOCABULARY};
 use crate::vocabulary::{WrittenCall, key_and_value, name_and_inner, parts, plain};
 
 /// Longest text.
@@ -75,6 +75,19 @@ impl LayerPlace {
 }
 
 impl LayerSpec {
+    /// Returns true if the layer has a number of columns of its own, which may be that of the task.
+    pub(super) fn sets_columns(&self) -> bool {
+        match &self.inside {
+            Inside::BatchEnsemble(..) => true,
+            Inside::Arguments(call) => {
+                let name = call.name.replace('-', "_");
+                let has_units = !call.unnamed.is_empty() || !call.named.is_empty();
+                name == "dense" || has_units && Gate::ALL.iter().any(|gate| gate.name() == name)
+            }
+            Inside::Residual(_) | Inside::Branches(_) => false,
+        }
+    }
+
     /// Reads layers between commas.
     ///
     /// # Errors

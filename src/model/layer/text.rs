@@ -52,7 +52,10 @@ impl LayerParser<'_> {
             return Err(wrong(no_layer()));
         }
         let mut model = Sequential::new();
-        for spec in layers {
+        // A later layer with sizes of its own would leave the task's number of outputs in the middle of the network.
+        let last = layers.iter().rposition(LayerSpec::sets_columns);
+        for (index, spec) in layers.iter().enumerate() {
+            let open = open && last.is_none_or(|last| index >= last);
             // A gated unit is two layers, so places count those that are made.
             let place = first.plus(model.layers().len());
             // Layers that contain others are read from their parts, and have no arguments.
@@ -103,7 +106,7 @@ impl LayerParser<'_> {
                 // Only the outermost stack has the last layer whose units the task decides.
                 let open = self.outputs.filter(|_| open);
                 let units = units.or(open).ok_or_else(|| {
-                    wrong("it has no units; write how many, such as dense(64): only the network's last layer may leave them to the task")
+                    wrong("it has no units; write how many, such as dense(64): only the network's last dense layer may be without units")
                 })?;
                 dense(&mut args, units, self.init)?
             }
@@ -492,8 +495,27 @@ mod tests {
         let said = reading.layers("embedding(shape=5x2)").unwrap_err().to_string();
         assert!(said.contains("`size`, `colour`"), "{said}");
         assert!(reading.layers("residual(dense)").is_err());
+        // Only the last dense layer may be without units; layers that have none of their own may follow.
+        for (text, place) in [
+            ("dense(8), dense, relu, dense", "layer 1 (dense)"),
+            ("dense, relu, dense(3)", "layer 0 (dense)"),
+            ("dense, swiglu(8)", "layer 0 (dense)"),
+            ("batch_ensemble(2, dense), relu, dense", "layer 0.0 (dense)"),
+            ("batch_ensemble(2, dense, relu, dense)", "layer 0.0 (dense)"),
+        ] {
+            let said = reading.layers(text).unwrap_err().to_string();
+            assert!(said.contains(&format!("layers: {place}: it has no units")), "{text}: {said}");
+            assert!(
+                said.ends_with("only the network's last dense layer may be without units"),
+                "{said}"
+            );
+        }
+        for text in ["dense, sigmoid", "dense, swiglu", "batch_ensemble(2, dense(8), relu, dense)"]
+        {
+            assert!(reading.layers(text).is_ok(), "{text}");
+        }
         let ntk = LayerParser { init: Init::Ntk, ..reading }
-            .layers("dense, dense(2, ntk=false)")
+            .layers("dense(3), dense(2, ntk=false)")
             .unwrap();
         assert_eq!(ntk.to_string(), "dense(3, init=ntk), dense(2, init=ntk, ntk=false)");
     }
