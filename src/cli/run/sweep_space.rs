@@ -126,7 +126,7 @@ fn check_one_network(value: &toml::Value) -> Result<(), String> {
         let name = name_and_inner(last).map_or(String::new(), |(name, _)| plain(name));
         name.ends_with("dense") || name.ends_with("batch-ensemble")
     };
-    let Some(texts) = texts.filter(|texts| texts.iter().all(|it| ends(it))) else { return Ok(()) };
+    let Some(texts) = texts.filter(|texts| texts.iter().all(ends)) else { return Ok(()) };
     let each: Vec<String> = texts.iter().map(|text| format!("[\"{text}\"]")).collect();
     Err(format!(
         "a list of texts is one network, and each of these may be one by itself; write each network as a list: layers = [{}]; or the \
