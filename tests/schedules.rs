@@ -264,7 +264,7 @@ fn a_run_drops_as_much_as_its_layers_say() {
             Event::Epoch(stats) => Some(stats.train_loss),
             _ => None,
         });
-        let by_hand = f64::from(begun().step().unwrap().loss);
+        let by_hand = begun().step().unwrap().loss;
         let want = 1.0 / (1.0 - rate);
         // Five standard deviations of a mean over so many rows.
         let limit = 5.0 * want * (rate / (1.0 - rate) / rows as f64).sqrt();
