@@ -248,8 +248,7 @@ fn constant(
         // Balanced classes weigh the same but for rounding: of these the one with most rows is right most often, and is put a little above.
         let level: Vec<usize> =
             (0..names.len()).filter(|&class| shares[class] >= most * (1.0 - LEVEL)).collect();
-        let by_rows = |&&a: &&usize, &&b: &&usize| rows[a].cmp(&rows[b]).then(b.cmp(&a));
-        let best = level.iter().max_by(by_rows).copied().unwrap_or(0);
+        let best = level.iter().copied().max_by_key(|&class| rows[class]).unwrap_or(0);
         if level.len() > 1 {
             shares[best] = most * (1.0 + LEVEL);
         }

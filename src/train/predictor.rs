@@ -75,16 +75,17 @@ struct LoadedDevice {
 struct DevicePool {
     /// Number of rows that the plan takes at once.
     rows: usize,
-    /// What the threads share: the products of each call, or the rows of a call, each part of which stays in the cache of one core.
     shares: Shares,
     plan: Arc<EvalPlan>,
     idle: Mutex<Vec<CpuDevice<f32>>>,
 }
 
-/// What threads share.
+/// Work of a call that threads share.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Shares {
+    /// The products of its layers.
     Products,
+    /// Its rows, each part of which stays in the cache of one core.
     Rows,
 }
 

@@ -303,7 +303,7 @@ fn points_that_may_stand_between_thousands_are_told_or_refused() {
     let first = |text: &str, format: &TableFormat| {
         fs::write(&path, text).unwrap();
         let mut reader = FeatureReader::open_as(&path, commas.data.schema(), format)?;
-        Ok::<_, crate::Error>(reader.next_chunk(9)?.unwrap().x[0])
+        Ok::<_, Error>(reader.next_chunk(9)?.unwrap().x[0])
     };
     let found = TableFormat::default();
     let said = first("price;n\n1.500;2\n", &found).unwrap_err().to_string();

@@ -423,15 +423,24 @@ fn first<const COUNT: usize>(values: &[f32]) -> &[f32; COUNT] {
     values.first_chunk().expect("a term has all rows and lanes of its tile")
 }
 
-/// Does the same for each row of a tile of `COUNT` rows, without a loop: compilers leave loops of this length as they are where they
-/// make small programs, and the sums in memory then.
+/// Does the same for each row of a tile of `$count` rows, given with its number.
+#[cfg(not(target_family = "wasm"))]
 macro_rules! each_row {
-    ($count:ident, |$row:ident| $body:block) => {
-        each_row!($count, |$row| $body, 0 1 2 3 4 5 6 7 8 9 10 11)
+    ($count:ident, $tile:ident, |$row:ident, $own:ident| $body:block) => {
+        for ($row, $own) in $tile.iter_mut().enumerate() $body
     };
-    ($count:ident, |$row:ident| $body:block, $($index:literal)*) => {
+}
+
+/// Does the same for each row of a tile of `$count` rows, given with its number: without a loop, since compilers leave loops of this
+/// length as they are where they make small programs, and the sums in memory then.
+#[cfg(target_family = "wasm")]
+macro_rules! each_row {
+    ($count:ident, $tile:ident, |$row:ident, $own:ident| $body:block) => {
+        each_row!($count, $tile, |$row, $own| $body, 0 1 2 3 4 5 6 7 8 9 10 11)
+    };
+    ($count:ident, $tile:ident, |$row:ident, $own:ident| $body:block, $($index:literal)*) => {
         $(if $index < $count {
-            let $row: usize = $index;
+            let ($row, $own) = ($index, &mut $tile[$index]);
             $body
         })*
     };
@@ -446,10 +455,10 @@ fn add_term<const FUSED: bool, const LANES: usize, const COUNT: usize>(
 ) {
     // A copy, without which the sums fall out of the registers.
     let right: [f32; LANES] = *first(right);
-    each_row!(COUNT, |row| {
+    each_row!(COUNT, sums, |row, sums| {
         let left = left(row);
         for lane in 0..LANES {
-            sums[row][lane] = fused::<FUSED>(left, right[lane], sums[row][lane]);
+            sums[lane] = fused::<FUSED>(left, right[lane], sums[lane]);
         }
     });
 }
@@ -460,9 +469,9 @@ fn add<const LANES: usize, const COUNT: usize>(
     total: &mut [[f32; LANES]; COUNT],
     sums: &[[f32; LANES]; COUNT],
 ) {
-    each_row!(COUNT, |row| {
-        for lane in 0..LANES {
-            total[row][lane] += sums[row][lane];
+    each_row!(COUNT, total, |row, total| {
+        for (total, &sum) in total.iter_mut().zip(&sums[row]) {
+            *total += sum;
         }
     });
 }
