@@ -169,7 +169,7 @@ pub(crate) fn sweep(args: &SweepArgs) -> Result<Exit, Failure> {
 }
 
 /// Names the place where a setting was given, in an error that names the record in the sweep's folder.
-fn as_given(error: Error, (typed, tried): (&[&str], &[String]), file: &Path) -> Error {
+pub(super) fn as_given(error: Error, (typed, tried): (&[&str], &[String]), file: &Path) -> Error {
     let Error::Setting { name, problem } = error else { return error };
     let problem = problem.replace(&format!("{SWEEP}: "), &format!("{}: ", file.display()));
     // A value of a range is given to each trial as it would be typed.
@@ -498,10 +498,8 @@ fn incomparable(trials: &[SweepTrial]) -> Option<String> {
         return None;
     }
     let terms = first.config.loss_terms();
-    let differs = |place: &usize| {
-        let mut others = others.iter().map(|it| it.config.loss_terms()[*place].1.clone());
-        others.any(|it| it != terms[*place].1)
-    };
+    let others: Vec<_> = others.iter().map(|it| it.config.loss_terms()).collect();
+    let differs = |place: &usize| others.iter().any(|it| it[*place].1 != terms[*place].1);
     let which: Vec<&str> = (0..terms.len()).filter(differs).map(|place| terms[place].0).collect();
     (!which.is_empty()).then(|| {
         format!(

@@ -6,11 +6,12 @@
 use std::path::Path;
 
 use super::ranks::check_alone;
-use super::sweep::{Search, Sweep, check_folder, check_layers, place_out, run};
+use super::sweep::{Search, Sweep, as_given, check_folder, check_layers, place_out, run};
 use super::sweep_space::{SearchDimension, take_ranges};
 use super::tune_end::TuneRecord;
 use super::verbosity::Verbosity;
 use crate::cli::args::TuneArgs;
+use crate::cli::open_run::SWEEP;
 use crate::cli::settings::{
     OF_OPTIMIZER, OF_PLAIN, Settings, TargetKinds, read_table, run_config_knowing, seconds_of,
     text_of,
@@ -91,11 +92,13 @@ pub(crate) fn tune(args: &TuneArgs) -> Result<Exit, Failure> {
         // Values of different losses do not compare.
         ready.retain(|it| it.key != "loss");
     }
+    let own = space.clone();
     space.extend(ready);
     if space.is_empty() {
         let problem = "nothing is left to try: each setting of its search is given; leave some out, or take `wgrad train`";
         return Err(Error::setting("--recipe", problem).into());
     }
+    let tried: Vec<String> = own.into_iter().map(|it| it.key).collect();
     let tune = TuneRecord { one: args.one, time, ..TuneRecord::default() };
     let sweep = Sweep {
         trials,
@@ -108,7 +111,11 @@ pub(crate) fn tune(args: &TuneArgs) -> Result<Exit, Failure> {
         tune: Some(tune),
         incomparable: None,
     };
-    run(sweep, &out, Verbosity::of_training(&args.output), true)
+    let ended = run(sweep, &out, Verbosity::of_training(&args.output), true);
+    // Without a file the record in the folder is the place of what nobody typed.
+    let file = settings.file().unwrap_or(Path::new(SWEEP));
+    let placed = |error| as_given(error, (&typed, &tried), file);
+    ended.map_err(|failure| Failure { error: Box::new(placed(*failure.error)), ..failure })
 }
 
 /// Takes the time of a search out of its settings, in seconds.

@@ -238,16 +238,9 @@ pub(super) fn with_recipe(given: RawSettings, known: &mut TargetKinds) -> Result
         }
     };
     if file.is_empty() {
-        let [taken, as_given, left_out] = [const { Vec::new() }; 3];
-        let (kind, stay) = ("", as_given);
-        return Ok(given.taking(TakenRecipe {
-            recipe,
-            reason,
-            kind,
-            taken,
-            given: stay,
-            left_out,
-        }));
+        let (taken, stay, left_out) = (vec![], vec![], vec![]);
+        let note = TakenRecipe { recipe, reason, kind: "", taken, given: stay, left_out };
+        return Ok(given.taking(note));
     }
     let mut own = section(&file, "all")?;
     let kind = kind_of_target(&over(own.clone(), given.clone()), known)?;

@@ -169,9 +169,9 @@ fn check_rules(names: &[&str], picks: &[usize], options: &TableOptions) -> Resul
     let left_out = |(name, rule): &&(String, ColumnRule)| {
         *rule != ColumnRule::Ignore && !features.contains(name.as_str())
     };
-    let Some((name, rule)) = options.columns.iter().find(left_out) else { return Ok(()) };
+    let Some((name, _)) = options.columns.iter().find(left_out) else { return Ok(()) };
     let problem = format!(
-        "{} is no feature, since ‘features’ lacks it or ‘ignore’ has it; leave {rule} out for it",
+        "{} is no feature, since ‘features’ lacks it or ‘ignore’ has it; leave it out of ‘columns’",
         cell::shown(name)
     );
     Err(Error::setting("columns", problem))
