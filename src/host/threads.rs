@@ -1,5 +1,6 @@
 //! Threads, where the host starts any: a browser's WebAssembly has one thread.
 
+use std::convert::Infallible;
 use std::ops::Range;
 
 /// Returns true if threads can be started; without them, work that threads would share is done by the caller, with the same results.
@@ -49,6 +50,22 @@ pub(crate) fn in_parts<T: Send, E: Send>(
         || in_parts(middle..rows.end, (last, width), most, work),
     );
     one.and(other)
+}
+
+/// Computes each row `[_, wide]` of a result from a row `[_, width]`, at once on parts of at most `most` rows if there are threads. No
+/// result depends on the parts.
+pub(crate) fn by_rows<A: Sync, B: Send>(
+    (from, width): (&[A], usize),
+    (to, wide): (&mut [B], usize),
+    most: usize,
+    row: impl Fn(&[A], &mut [B]) + Sync,
+) {
+    let part = |rows: Range<usize>, to: &mut [B]| {
+        let from = from[rows.start * width..rows.end * width].chunks_exact(width);
+        from.zip(to.chunks_exact_mut(wide)).for_each(|(from, to)| row(from, to));
+        Ok::<(), Infallible>(())
+    };
+    let Ok(()) = in_parts(0..from.len() / width, (to, wide), most, &part);
 }
 
 #[cfg(test)]

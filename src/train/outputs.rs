@@ -4,8 +4,6 @@
 //! Absent on purpose: targets, devices.
 
 use std::borrow::Cow;
-use std::convert::Infallible;
-use std::ops::Range;
 
 use crate::data::{Preprocessing, TargetKind};
 use crate::expr::{F64Math, Unary};
@@ -143,14 +141,8 @@ fn by_rows<T: Copy + Default + Send>(
     wide: usize,
     row: impl Fn(&[f32], &mut [T]) + Sync,
 ) -> Vec<T> {
-    let rows = outputs.len() / width;
-    let mut results = vec![T::default(); rows * wide];
-    let part = |rows: Range<usize>, to: &mut [T]| {
-        let from = outputs[rows.start * width..rows.end * width].chunks_exact(width);
-        from.zip(to.chunks_exact_mut(wide)).for_each(|(from, to)| row(from, to));
-        Ok::<(), Infallible>(())
-    };
-    let Ok(()) = threads::in_parts(0..rows, (&mut results, wide), (FEW / width).max(1), &part);
+    let mut results = vec![T::default(); outputs.len() / width * wide];
+    threads::by_rows((outputs, width), (&mut results, wide), FEW / width, row);
     results
 }
 

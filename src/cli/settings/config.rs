@@ -773,7 +773,8 @@ impl RunConfig {
             };
             factors(std::slice::from_ref(group), &layout).map_err(named)?;
         }
-        Ok(overlapping(&self.groups, &layout))
+        let overlap = overlapping(&self.groups, &layout);
+        Ok(overlap.or_else(|| decayed_in_vain(&self.groups, &layout)))
     }
 
     /// Returns remarks on how the table was read. `data` has all rows, before any are held out.
@@ -1116,7 +1117,7 @@ fn overlapping(groups: &[(&'static str, Group)], layout: &ParamLayout) -> Option
         Some(format!("{} is matched by {}, {follows}", view.name, patterns.join(" and ")))
     };
     let told: Vec<String> = layout.views().iter().filter_map(of_view).collect();
-    let Some(first) = told.first() else { return decayed_in_vain(groups, layout) };
+    let first = told.first()?;
     let others = match told.len() - 1 {
         0 => String::new(),
         more => format!("; the same holds for {more} more"),

@@ -106,7 +106,7 @@ fn check_columns(run: &RunConfig) -> Result<()> {
     let ignored = run.reading.ignore.iter().map(|name| ("ignore", name));
     let by_rule = run.reading.columns.iter().filter(|(_, rule)| *rule == ColumnRule::Ignore);
     let left_out = ignored.chain(by_rule.map(|(name, _)| ("columns", name)));
-    // What is left out on the command line wins over the features of a file.
+    // Columns left out on the command line win over the features of a file.
     let wins = |key: &str| run.raw.is_typed(key) && !run.raw.is_typed("features");
     for (key, name) in left_out.filter(|(key, _)| !wins(key)) {
         if features.contains(name) {

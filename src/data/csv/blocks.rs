@@ -136,7 +136,7 @@ pub(super) fn each_block<B: Send + 'static, T: Send + 'static>(
     let failed = |source| Error::file("start a thread for", path, source);
     let work = Arc::new(work);
     let (mut inputs, mut readers) = (Vec::new(), Vec::new());
-    for _ in 0..rayon::current_num_threads().clamp(1, MOST_THREADS) {
+    for _ in 0..threads::count().clamp(1, MOST_THREADS) {
         let (to, from) = sync_channel::<Result<Option<B>>>(1);
         let (result, results) = sync_channel(1);
         let work = Arc::clone(&work);

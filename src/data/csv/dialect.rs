@@ -84,8 +84,6 @@ pub(super) struct Dialect {
     pub(super) comma: bool,
     /// True if the user has said which decimal mark numbers have.
     pub(super) decimal_is_stated: bool,
-    /// Columns whose points may stand between thousands, though they are read as decimal points.
-    either: Vec<usize>,
     /// Number of cells of the first line.
     first: usize,
     /// Remarks on what is not as usual.
@@ -295,12 +293,13 @@ impl Dialect {
         columns.resize(width.max(begin), MarksEvidence::default());
         let used = &columns[begin..width - self.trailing];
         self.marks = decide(used, stated.decimal, (self.delimiter, comma_before));
-        if stated.decimal.is_none() && self.delimiter != b',' {
-            self.either = either_mark(used, &self.marks);
-        }
+        let either = match stated.decimal.is_none() && self.delimiter != b',' {
+            true => either_mark(used, &self.marks),
+            false => vec![],
+        };
         self.comma = stated.decimal == Some(DecimalMark::Comma);
         self.decimal_is_stated = stated.decimal.is_some();
-        self.remark(&titles, stated);
+        self.remark(&titles, stated, &either);
     }
 
     /// Takes the text of an array or of columns, which was written as it is to be read; `notes` are on that.
@@ -318,7 +317,7 @@ impl Dialect {
         self.take_as_written(notes);
         (self.row_names, self.unnamed, self.sheet) = (row_names, unnamed, Some(rows));
         self.marks.truncate(self.width - usize::from(row_names));
-        self.remark(&[], stated);
+        self.remark(&[], stated, &[]);
     }
 
     /// Returns the line in messages of a row of an array or a sheet, which has so many rows before it.
@@ -352,7 +351,8 @@ impl Dialect {
         format!("c{}", column + 1)
     }
 
-    fn remark(&mut self, titles: &[&str], stated: &TableFormat) {
+    /// Notes what was found; the points of the columns `either` may stand between thousands, though they are read as decimal points.
+    fn remark(&mut self, titles: &[&str], stated: &TableFormat, either: &[usize]) {
         let used = self.marks.len();
         if !self.header {
             let why = if stated.header.is_none() {
@@ -389,7 +389,7 @@ impl Dialect {
         if !thousands.is_empty() && stated.decimal.is_none() {
             notes.push(format!("commas between thousands in {}", list(&thousands)));
         }
-        let either: Vec<String> = self.either.iter().map(|&place| name(place)).collect();
+        let either: Vec<String> = either.iter().map(|&place| name(place)).collect();
         if !either.is_empty() {
             notes.push(format!(
                 "1.234 is 1 and a part in {}; if its points stand between thousands, give ‘decimal’ comma",

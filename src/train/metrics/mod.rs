@@ -327,7 +327,7 @@ mod tests {
                 assert_eq!(others.value(metric).is_some(), mae.is_some(), "{loss} {metric}");
                 assert_eq!(metric.without_rows(&loss).is_none(), mae.is_some(), "{loss} {metric}");
             }
-            // Those of quantiles themselves are there in any case.
+            // Figures of quantiles themselves are there in any case.
             let asked = [Metric::Pinball(0.9), Metric::Coverage];
             let others = others.with(&asked, &outputs, (&targets, None), (&preparation, &loss));
             assert!(

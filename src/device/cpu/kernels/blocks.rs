@@ -58,16 +58,9 @@ fn by_rows<T: Real>(
     multiplications: usize,
     row: impl Fn(&[T], &mut [T]) + Sync,
 ) {
-    let some = |(a, out): (&[T], &mut [T])| {
-        for (a, out) in a.chunks_exact(columns).zip(out.chunks_exact_mut(width)) {
-            row(a, out);
-        }
-    };
-    if multiplications < WORTHWHILE || !threads::are_there() {
-        return some((a, out));
-    }
-    let rows = (a.len() / columns).div_ceil(PARTS).max(1);
-    a.par_chunks(rows * columns).zip(out.par_chunks_mut(rows * width)).for_each(some);
+    let rows = a.len() / columns;
+    let most = if multiplications < WORTHWHILE { rows } else { rows.div_ceil(PARTS) };
+    threads::by_rows((a, columns), (out, width), most, row);
 }
 
 /// out = a bᵀ within each block, a `[_,g k]`, b `[g n,k]`, out `[_,g n]`

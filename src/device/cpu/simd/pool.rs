@@ -65,7 +65,7 @@ impl Pool {
 
     /// Runs work on one of the pool's threads, on which [`both`] costs least.
     pub(super) fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        if self.threads > 1 && threads::are_there() { rayon::join(work, || ()).0 } else { work() }
+        if self.threads > 1 { threads::join(work, || ()).0 } else { work() }
     }
 }
 
@@ -80,8 +80,8 @@ fn started() -> usize {
 
 /// Runs two halves, at once if they are shared.
 pub(super) fn both(shared: bool, one: impl FnOnce() + Send, other: impl FnOnce() + Send) {
-    if shared && threads::are_there() {
-        rayon::join(one, other);
+    if shared {
+        threads::join(one, other);
     } else {
         one();
         other();
