@@ -143,3 +143,13 @@ fn very_many_numbers_of_a_target_are_kept_as_numbers_with_their_gaps() {
     let said = load(&(text + "1,late\n"), Target::number("y")).unwrap_err().to_string();
     assert!(said.contains("`NA` is no number but a missing value"), "{said}");
 }
+
+#[test]
+fn a_mark_of_the_order_of_bytes_is_text_where_a_block_begins() {
+    // Quotes take the rows to the parser, which takes such a mark from the beginning of its text.
+    let mark = '\u{feff}';
+    let rows: String = (0..200).map(|i| format!("{mark}u,\"{i}\"\n{mark}\"v\",{i}\n")).collect();
+    let data = load(&format!("y,n\n{rows}"), Target::class("y")).unwrap();
+    let TargetKind::Classes(classes) = data.schema().kind.clone() else { panic!("not classes") };
+    assert_eq!(classes, ["\u{feff}\"v\"", "\u{feff}u"]);
+}

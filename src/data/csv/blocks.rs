@@ -28,8 +28,6 @@ const FIRST: usize = if SMALL { 1 << 6 } else { 1 << 16 };
 const SMALL: bool = cfg!(any(test, fuzzing));
 /// Largest number of threads that read rows.
 const MOST_THREADS: usize = 8;
-/// Mark at the beginning of a text in UTF-8, with which no block may begin: the parser would take it away.
-const BOM: &[u8] = &[0xef, 0xbb, 0xbf];
 
 /// Whole rows of a table, as bytes.
 #[derive(Debug, Default)]
@@ -82,7 +80,7 @@ impl BlockCutter {
             // A row that is too long is a mistake.
             self.ended |= end == 0 && done > MOST_ROW + BLOCK;
             let is_full = self.size.is_some_and(|size| done >= size);
-            if self.ended || end > 0 && is_full && !bytes[end..].starts_with(BOM) {
+            if self.ended || end > 0 && is_full {
                 break;
             }
             self.ended = !self.read(&mut bytes)?;

@@ -13,7 +13,8 @@ pub(super) const MOST_ROW: usize = 1 << 26;
 /// its size.
 pub(in crate::data) const MOST_CELLS: usize = 1 << 21;
 
-const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
+/// Mark of the order of bytes, at the beginning of a text in UTF-8.
+pub(super) const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
 
 /// A problem that makes the bytes no table.
 #[derive(Clone, Debug, PartialEq)]

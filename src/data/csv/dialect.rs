@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use ::csv::{ByteRecord, ReaderBuilder};
 
+use super::bytes::BOM;
 use super::marks::{DecimalMark, MarksEvidence, NumberMarks, decide, either_mark};
 use crate::data::cell::shown;
 use crate::data::header::list;
@@ -16,7 +17,6 @@ use crate::error::{Error, Result};
 
 /// Largest number of rows that are looked at.
 const ROWS: u64 = 1000;
-const BOM: &[u8] = &[0xef, 0xbb, 0xbf];
 /// Delimiters that are searched, with their names: the first is the usual one.
 pub(super) const DELIMITERS: [(u8, &str); 4] =
     [(b',', "comma"), (b';', "semicolon"), (b'\t', "tab"), (b'|', "vertical bar")];
@@ -164,7 +164,7 @@ fn rows_of(sample: &[u8], whole: bool, delimiter: u8) -> SampleRows {
 
 /// Returns the delimiter that a first line such as `sep=;` names, and the number of bytes until the next line.
 fn sep_line(sample: &[u8]) -> Option<(u8, usize)> {
-    let bom = if sample.starts_with(BOM) { BOM.len() } else { 0 };
+    let bom = if sample.starts_with(&BOM) { BOM.len() } else { 0 };
     let end = sample.iter().take(16).position(|byte| matches!(byte, b'\n' | b'\r'))?;
     let next = match sample[end..] {
         [b'\r', b'\n', ..] => end + 2,
@@ -210,7 +210,7 @@ impl Dialect {
                 found.skip = skip;
                 &sample[skip..]
             }
-            None => sample.strip_prefix(BOM).unwrap_or(sample),
+            None => sample.strip_prefix(&BOM).unwrap_or(sample),
         };
         let said = stated.delimiter.and_then(|it| u8::try_from(it).ok());
         let (delimiter, rows) = choose(sample, whole, said.or(named.map(|it| it.0)));

@@ -12,7 +12,7 @@ use ::csv::{ErrorKind, Reader, ReaderBuilder, StringRecord};
 
 use super::blocks::{BlockCutter, TextBlock};
 use super::byte_source::ByteSource;
-use super::bytes::{Beyond, MOST_CELLS, MOST_ROW, Watched};
+use super::bytes::{BOM, Beyond, MOST_CELLS, MOST_ROW, Watched};
 use super::dialect::{DELIMITERS, Dialect, TableFormat, name_of};
 use super::marks::NumberMarks;
 use crate::data::cell;
@@ -82,7 +82,12 @@ pub(super) struct RowForm {
 impl RowForm {
     /// Returns a reader of the rows of a block that comes behind so many rows.
     pub(super) fn reader(&self, block: TextBlock, rows: u64) -> TableReader {
-        let bytes = ByteSource { sample: Cursor::new(block.bytes), ..ByteSource::default() };
+        let mut text = block.bytes;
+        // The parser takes a mark from the beginning of its text, which is the beginning of the file for it alone.
+        if text.starts_with(&BOM) {
+            text.splice(0..0, BOM);
+        }
+        let bytes = ByteSource { sample: Cursor::new(text), ..ByteSource::default() };
         let delimiter = self.dialect.delimiter;
         let watched = Watched::part(bytes, delimiter, block.lines, self.newline);
         TableReader {
