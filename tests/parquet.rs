@@ -89,6 +89,14 @@ fn all_compressions_and_forms_hold_the_same_table() {
 }
 
 #[test]
+fn compressed_columns_without_gaps_are_read() {
+    let data = load("whole.feather", &TableOptions::default());
+    assert_eq!((data.rows(), data.columns()), (400, 1));
+    assert!((0..400).all(|row| *data.row(row).to_vec() == [(row % 7) as f64]));
+    assert!(matches!(data.y(), Targets::Numbers(all) if all[..3] == [0.0, 0.5, 1.0]));
+}
+
+#[test]
 fn all_commands_take_them_and_predictions_are_those_of_the_same_table_as_text() {
     let place = Place::new();
     for name in ["mixed.parquet", "mixed.csv", "mixed.arrow"] {

@@ -2,7 +2,7 @@
 //!
 //! In: bytes. Out: the text of a table between commas, with a header, and a row for each index of the first axis; all further
 //! axes are columns.
-//! Absent on purpose: arrays of text and of records, arrays in Fortran's order, complex numbers.
+//! Absent on purpose: arrays of text and of records, complex numbers.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -18,6 +18,8 @@ use crate::shape::count;
 
 /// Bytes of text that are made at once.
 const PIECE: usize = 1 << 15;
+/// Largest number of bytes of arrays in Fortran's order: the first row ends at the end of such an array, so that all of it is in memory.
+const LARGEST_BY_COLUMNS: u64 = 1 << 30;
 /// Largest number of bytes of an NPY header.
 const LONGEST_HEADER: usize = 1 << 16;
 const NPY: &[u8] = b"\x93NUMPY";
@@ -77,6 +79,8 @@ struct ArrayLayout {
     /// True if the highest byte of a number stands first.
     big_endian: bool,
     shape: Vec<u64>,
+    /// True if the first index changes from each number to the next, as in Fortran's order.
+    by_columns: bool,
 }
 
 impl ArrayLayout {
@@ -96,6 +100,28 @@ impl ArrayLayout {
                 "the array has more than {MOST_CELLS} numbers in a row; reshape it so that each row has fewer"
             ))),
         }
+    }
+
+    /// Number of bytes of all numbers.
+    fn size(&self) -> io::Result<u64> {
+        let row = self.columns()? as u64 * self.number.size() as u64;
+        Ok(self.rows().saturating_mul(row))
+    }
+
+    /// Places of the numbers of the first row in an array by columns, counted in numbers.
+    fn places(&self) -> Vec<usize> {
+        let mut places = vec![0];
+        // The last index changes from each column to the next, but is the slowest one of the array.
+        let mut step = usize::try_from(self.rows()).unwrap_or(usize::MAX);
+        for &size in self.shape.iter().skip(1) {
+            let size = usize::try_from(size).unwrap_or(usize::MAX);
+            places = places
+                .iter()
+                .flat_map(|&place| (0..size).map(move |index| place + index * step))
+                .collect();
+            step = step.saturating_mul(size);
+        }
+        places
     }
 
     /// Names of the columns of an array that has rows; the first one has been read, so that the columns are there.
@@ -149,7 +175,12 @@ fn layout(from: &mut impl Read) -> io::Result<ArrayLayout> {
         };
         let sizes = take(from, 4 * usize::from(first[3]))?;
         let shape = sizes.as_chunks::<4>().0.iter().map(|&size| u32::from_be_bytes(size).into());
-        return Ok(ArrayLayout { number, big_endian: true, shape: shape.collect() });
+        return Ok(ArrayLayout {
+            number,
+            big_endian: true,
+            shape: shape.collect(),
+            by_columns: false,
+        });
     }
     let rest = take(from, 4)?;
     if [first, rest[..2].to_vec()].concat() != NPY {
@@ -199,10 +230,14 @@ fn npy_layout(text: &str) -> io::Result<ArrayLayout> {
         "i1" | "i2" | "i4" | "i8" => ElementType::Signed(usize::from(kind.as_bytes()[1] - b'0')),
         "f2" | "f4" | "f8" => ElementType::Float(usize::from(kind.as_bytes()[1] - b'0')),
         _ => {
-            return Err(wrong(format!(
-                "an array of type {}, but numbers are needed; convert it, as with astype(\"float64\")",
-                shown(name)
-            )));
+            let remedy = if kind.starts_with(['U', 'S', 'O', 'T']) {
+                "give texts a number each, as with numpy.unique(values, return_inverse=True)[1], or save the table as CSV or Parquet"
+            } else {
+                "convert it, as with astype(\"float64\")"
+            };
+            let problem =
+                format!("an array of type {}, but numbers are needed; {remedy}", shown(name));
+            return Err(wrong(problem));
         }
     };
     let shape = value("shape")?.strip_prefix('(').and_then(|text| text.split(')').next());
@@ -210,16 +245,13 @@ fn npy_layout(text: &str) -> io::Result<ArrayLayout> {
     let shape: Option<Vec<u64>> =
         sizes.and_then(|sizes| sizes.map(|size| size.parse().ok()).collect());
     let shape = shape.ok_or_else(|| wrong("the shape in the NPY header cannot be read: it is damaged; save it again with numpy.save"))?;
-    if value("fortran_order")?.starts_with("True") && shape.len() > 1 {
-        let problem = "an array in Fortran's order; save it with numpy.ascontiguousarray";
-        return Err(wrong(problem));
-    }
+    let by_columns = value("fortran_order")?.starts_with("True") && shape.len() > 1;
     if shape.is_empty() {
         return Err(wrong(
             "a single number, but a table has rows; save an array with a row for each example",
         ));
     }
-    Ok(ArrayLayout { number, big_endian: order == ">", shape })
+    Ok(ArrayLayout { number, big_endian: order == ">", shape, by_columns })
 }
 
 /// An array whose rows are written as text.
@@ -229,32 +261,62 @@ struct ArrayRows {
     source: ByteStream,
     /// Row that was read last.
     row: Vec<u8>,
+    /// All numbers of an array by columns, and the places of those of its first row.
+    whole: Option<(Vec<u8>, Vec<usize>)>,
 }
 
 impl ArrayRows {
-    /// Reads the header, and the first row if there is one.
-    fn open(mut source: ByteStream) -> io::Result<Self> {
+    /// Reads the header, and the first row if there is one; arrays by columns as a whole, whose bytes are taken from `left`.
+    fn open(mut source: ByteStream, left: &mut u64) -> io::Result<Self> {
         let layout = layout(&mut source)?;
         let columns = layout.columns()?;
-        let mut array = Self { layout, columns, source, row: Vec::new() };
+        let mut array = Self { layout, columns, source, row: Vec::new(), whole: None };
+        if array.layout.by_columns {
+            let size = array.layout.size()?;
+            *left = left.checked_sub(size).ok_or_else(|| {
+                wrong(format!(
+                    "more than {} MiB of numbers in Fortran's order, which cannot be read row by row; save the array with \
+                     numpy.ascontiguousarray",
+                    LARGEST_BY_COLUMNS >> 20
+                ))
+            })?;
+            let whole = array.bytes(size, 0)?;
+            array.whole = Some((whole, array.layout.places()));
+        }
         if array.layout.rows() > 0 {
             array.next(0)?;
         }
         Ok(array)
     }
 
-    /// Reads the next row.
-    fn next(&mut self, number: u64) -> io::Result<()> {
-        let size = self.columns * self.layout.number.size();
-        self.row.clear();
+    /// Reads so many bytes, in which the row of this number begins.
+    fn bytes(&mut self, size: u64, number: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = std::mem::take(&mut self.row);
+        bytes.clear();
         // The memory grows with the bytes that are there, not with the header's promise.
-        self.source.by_ref().take(size as u64).read_to_end(&mut self.row)?;
-        if self.row.len() < size {
+        self.source.by_ref().take(size).read_to_end(&mut bytes)?;
+        if (bytes.len() as u64) < size {
             return Err(io::Error::other(format!(
                 "the array ends after {} of {} rows: the file is truncated; copy it again",
                 count(number),
                 count(self.layout.rows())
             )));
+        }
+        Ok(bytes)
+    }
+
+    /// Reads the next row.
+    fn next(&mut self, number: u64) -> io::Result<()> {
+        let size = self.layout.number.size();
+        let Some((whole, places)) = &self.whole else {
+            self.row = self.bytes((self.columns * size) as u64, number)?;
+            return Ok(());
+        };
+        self.row.clear();
+        // The array is in memory, so its rows can be counted.
+        let first = usize::try_from(number).unwrap_or(usize::MAX);
+        for place in places {
+            self.row.extend_from_slice(&whole[(first + place) * size..][..size]);
         }
         Ok(())
     }
@@ -304,10 +366,11 @@ impl fmt::Debug for ArrayText {
 impl ArrayText {
     /// Opens an NPY or IDX array, and perhaps a second one with the target of each row.
     pub(super) fn open(source: ByteStream, target: Option<ByteStream>) -> io::Result<Self> {
-        let mut arrays = vec![ArrayRows::open(source)?];
+        let mut left = LARGEST_BY_COLUMNS;
+        let mut arrays = vec![ArrayRows::open(source, &mut left)?];
         let mut names = arrays[0].layout.names("x")?;
         if let Some(target) = target {
-            let target = ArrayRows::open(target)?;
+            let target = ArrayRows::open(target, &mut left)?;
             if target.columns != 1 {
                 return Err(wrong(format!(
                     "the array that ‘target’ names has {} numbers in each row, but it must have one; for several, put them beside the \
@@ -336,9 +399,10 @@ impl ArrayText {
         taken: &Arc<AtomicU64>,
     ) -> io::Result<Self> {
         let mut arrays = Vec::new();
+        let mut left = LARGEST_BY_COLUMNS;
         for entry in entries(path)? {
             let Some(name) = entry.name.strip_suffix(".npy") else { continue };
-            let rows = ArrayRows::open(entry.open(path, taken)?).map_err(|error| {
+            let rows = ArrayRows::open(entry.open(path, taken)?, &mut left).map_err(|error| {
                 io::Error::new(error.kind(), format!("{}: {error}", shown(name)))
             })?;
             arrays.push((name.to_string(), rows));
@@ -484,6 +548,28 @@ mod tests {
     }
 
     #[test]
+    fn arrays_by_columns_become_the_same_text() {
+        let by_columns = |array: Vec<u8>| {
+            let at = array.windows(6).position(|it| it == b"False,").unwrap();
+            [&array[..at], b"True, ", &array[at + 6..]].concat()
+        };
+        let text_of = |shape, data: &[u8]| text(by_columns(npy("|u1", shape, data)), None);
+        assert_eq!(text_of("(2, 3)", &[1, 4, 2, 5, 3, 6]).unwrap(), "x0,x1,x2\n1,2,3\n4,5,6\n");
+        // Element (i, j, k) is at i + 2 j + 4 k.
+        let three = text_of("(2, 2, 3)", &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]).unwrap();
+        assert_eq!(three, "x0,x1,x2,x3,x4,x5\n0,4,8,2,6,10\n1,5,9,3,7,11\n");
+        let shorts = by_columns(npy(">i2", "(2, 2)", &[0, 1, 0, 3, 0, 2, 0, 4]));
+        assert_eq!(text(shorts, None).unwrap(), "x0,x1\n1,2\n3,4\n");
+        let said = text_of("(2, 3)", &[1, 4, 2, 5, 3]).unwrap_err();
+        assert!(said.contains("ends after 0 of 2 rows: the file is truncated"), "{said}");
+        let said = text_of("(2, 3)", &[1; 7]).unwrap_err();
+        assert!(said.contains("goes on behind the array's last row"), "{said}");
+        let said = text_of("(1000000000, 2)", &[1, 2]).unwrap_err();
+        assert!(said.contains("more than 1024 MiB of numbers in Fortran's order"), "{said}");
+        assert!(said.contains("ascontiguousarray"), "{said}");
+    }
+
+    #[test]
     fn arrays_of_all_numbers_become_text_without_loss() {
         let doubles: Vec<u8> =
             [0.1_f64, -2.5, 1e300, 4.0].iter().flat_map(|it| it.to_le_bytes()).collect();
@@ -544,9 +630,6 @@ mod tests {
             let said = text(array, None).unwrap_err();
             assert!(said.contains(want), "{said}");
         }
-        let fortran = npy("<f8", "(2, 4)", &eight);
-        let fortran = String::from_utf8_lossy(&fortran[8..80]).replace("False", "True ");
-        assert!(npy_layout(&fortran).unwrap_err().to_string().contains("Fortran"));
         let said = text(idx(8, &[3], &[1, 2, 3]), Some(idx(8, &[2], &[1, 2]))).unwrap_err();
         assert!(
             said.contains(

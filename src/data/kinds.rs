@@ -182,6 +182,8 @@ pub(super) struct ColumnScan {
     letters: usize,
     /// True while every text is a date.
     dates: bool,
+    /// True while every text of a column of texts could be read as a number.
+    numeric_texts: bool,
     /// True if every text is tried for a date, since there are few.
     tries_all: bool,
     timed: bool,
@@ -216,6 +218,7 @@ impl ColumnScan {
             hashes: HashList::default(),
             letters: 0,
             dates: true,
+            numeric_texts: true,
             tries_all: false,
             timed: false,
             range: None,
@@ -341,6 +344,7 @@ impl ColumnScan {
             self.forms.get_or_insert_default().append(*forms);
         }
         self.dates &= part.dates;
+        self.numeric_texts &= part.numeric_texts;
         self.marks.extend(part.marks);
         self.timed |= part.timed;
         if let (Some(first), Some(_)) = (&part.first_text, &self.first_text) {
@@ -414,6 +418,7 @@ impl ColumnScan {
             return f64::NAN;
         }
         self.texts += 1;
+        self.numeric_texts = self.numeric_texts && self.is_text() && marks.number(cell).is_ok();
         self.note_text(cell);
         self.note_misfit(line, || Place { line, text: cell.to_owned(), bad });
         // Once most texts are no dates, the others need not be tried.
@@ -564,7 +569,14 @@ impl ColumnScan {
                 None => "an identifier",
             };
             let as_values = || {
-                format!("give ‘columns’ {} to take them as values", option_value(name, ":category"))
+                let category = option_value(name, ":category");
+                if self.numeric_texts {
+                    let number = option_value(name, ":number");
+                    return format!(
+                        "give ‘columns’ {number} to read them as numbers, or {category} to take them as values"
+                    );
+                }
+                format!("give ‘columns’ {category} to take them as values")
             };
             let remedy = form.map_or_else(as_values, |form| form.remedy(name));
             let note = format!(
@@ -687,6 +699,18 @@ mod tests {
             note.contains("30 different texts in 30 cells, which look like an identifier"),
             "{note}"
         );
+        // A file that declares texts may hold numbers in them.
+        for (last, remedy) in [
+            ("0.5", "\"c:number\" to read them as numbers, or"),
+            ("x", "give ‘columns’ \"c:category\""),
+        ] {
+            let mut scan = ColumnScan::new(None, Some(&DeclaredType::Text));
+            let cells = (0..30).map(|i| format!("{i}.25")).chain([last.to_string()]);
+            cells.for_each(|cell| _ = scan.push(&cell, 2, &GapMarks::default()));
+            let decided = scan.decide("c", GapRule::Median);
+            let Ok((Decision::LeftOut(note), _)) = decided else { panic!("taken") };
+            assert!(note.contains(remedy), "{note}");
+        }
         assert_eq!(decided(&names[..19], None), category);
         assert_eq!(decided(&names, Some(ColumnRule::Category)), category);
     }

@@ -64,6 +64,10 @@ def main():
     pq.write_table(few, FOLDER / "few-v2.parquet", compression="zstd", data_page_version="2.0", version="2.6", **small)
     feather.write_feather(few, FOLDER / "few.feather", compression="lz4", chunksize=25)
     feather.write_feather(few, FOLDER / "few-zstd.feather", compression="zstd")
+    # Columns without gaps, whose buffers of gaps are empty.
+    row = np.arange(400)
+    whole = pa.table({"x": pa.array(row % 7, pa.int64()), "y": pa.array(row / 2, pa.float64())})
+    feather.write_feather(whole, FOLDER / "whole.feather", compression="lz4")
     # Texts of polars are views.
     pl.from_arrow(few).cast({"kind": pl.String}).write_parquet(FOLDER / "few-polars.parquet")
     pl.from_arrow(few).cast({"kind": pl.String}).write_ipc(FOLDER / "few-polars.arrow", compat_level=pl.CompatLevel.newest())

@@ -94,6 +94,7 @@ fn columns() {
         "mixed.parquet",
         "nested.parquet",
         "one.parquet",
+        "whole.feather",
     ];
     for (name, mark) in files.into_iter().zip(marks.into_iter().cycle()) {
         let bytes = fs::read(Path::new("../tests/data").join(name)).expect("the file is there");

@@ -36,8 +36,8 @@ use crate::shape::narrow;
 fn told_rounded(name: &str) -> ColumnNote {
     let shown = cell::shown(name);
     let text = format!(
-        "{shown} has whole numbers of more digits than 64-bit floats hold, and the nearest ones are used, in the file of validation rows, \
-         too; if they are names, give ‘ignore’, or ‘columns’ {}",
+        "{shown} has whole numbers of more digits than 64-bit floats hold, and the nearest ones are used wherever the column is read; \
+         if they are names, give ‘ignore’, or ‘columns’ {}",
         option_value(name, ":category")
     );
     ColumnNote { form: NoteForm::RoundedNumbers, text }
