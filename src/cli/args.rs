@@ -32,7 +32,7 @@ A RUN is the folder that train leaves (here runs/iris), or a model.safetensors.
 
 const TRAIN_BRIEF: &str = "`wgrad train --help` shows all options.";
 const TRAIN_LONG: &str = "\
-Every option is also a key of a file for --config, without its dashes.
+Settings of the training are also keys of a file for --config, without dashes.
 `wgrad vocabulary` lists all activations, losses, optimizers, schedules, schemes
 and metrics with their arguments.
 

@@ -239,7 +239,12 @@ fn without_effect(model: &Sequential, options: &TrainOptions, found: &mut Vec<St
             options.decay_schedule.name()
         ));
     }
-    if options.groups.iter().any(|group| group.decay != 1.0) && !decays {
+    // Groups that say nothing else, and are not for whatever network there is.
+    let of_decay = options
+        .groups
+        .iter()
+        .any(|group| group.decay != 1.0 && group.lr == 1.0 && !group.matches.ends_with('?'));
+    if of_decay && !decays {
         found.push(
             "‘no_decay’, or decay in ‘groups’, changes nothing, since there is no weight decay; give ‘weight_decay’, or leave it out"
                 .to_string(),

@@ -22,6 +22,8 @@ use crate::train::Recipe;
 const KINDS: [&str; 3] = ["classes", "numbers", "labels"];
 /// Settings of a recipe that only runs with validation rows take.
 const OF_VALIDATION: [&str; 3] = ["stop-metric", "stop-patience", "keep-later"];
+/// Settings of a recipe that only runs with weight decay take.
+const OF_DECAY: [&str; 1] = ["decay-schedule"];
 
 /// Settings with which a person decides how a network is made or how it moves: then the recipe is theirs.
 const DECISIONS: [&str; 34] = [
@@ -249,8 +251,12 @@ pub(super) fn with_recipe(given: RawSettings, known: &mut TargetKinds) -> Result
     }
     check_network(recipe, &own, &given)?;
     let whole = over(own.clone(), given.clone());
-    if resolve(whole)?.valid == ValidSource::Share(0.0) {
+    let run = resolve(whole)?;
+    if run.valid == ValidSource::Share(0.0) {
         own.remove(&OF_VALIDATION);
+    }
+    if run.told().optimizer.setting("weight-decay").unwrap_or(0.0) == 0.0 {
+        own.remove(&OF_DECAY);
     }
     let keys: Vec<&'static str> = own.keys().collect();
     let whole = over(own, given.clone());

@@ -56,7 +56,8 @@ pub(super) fn over(mut file: RawSettings, typed: RawSettings) -> RawSettings {
     file.remove(&inside.iter().map(String::as_str).collect::<Vec<_>>());
     if typed.has("layers") {
         file.remove(&OF_PLAIN);
-    } else if OF_PLAIN.iter().any(|key| typed.has(key)) {
+    } else if typed.has("hidden") {
+        // Another network; what else is of plain networks would throw the file's layers away without a word, and is refused beside them.
         file.remove(&["layers"]);
     }
     if typed.text("stop-patience").is_some_and(|text| is_none(&text)) {
@@ -191,10 +192,16 @@ mod tests {
         let file = "hidden = [8]\nnorm = \"batch\"\nlr = 0.1\n";
         let given = merged(file, typed("layers", "dense")).unwrap();
         assert_eq!(texts(&given, ["hidden", "norm", "layers", "lr"]), ["", "", "dense", "0.1"]);
-        let given =
-            merged("lr = 0.1\n[[layers]]\ntype = \"dense\"\n", typed("norm", "rms")).unwrap();
+        let file = "lr = 0.1\n[[layers]]\ntype = \"dense\"\n";
+        let given = merged(file, typed("hidden", "8").with("norm", "rms")).unwrap();
         assert_eq!(given.text("norm").as_deref(), Some("rms"));
         assert!(given.has("lr") && !given.has("layers"));
+        for (key, value) in [("norm", "rms"), ("dropout", "0.1"), ("activation", "silu")] {
+            let settings = typed("table", "a.csv").with("target", "y").with(key, value);
+            let said = merged(file, settings).and_then(resolve).unwrap_err().to_string();
+            assert!(said.starts_with(&format!("--{key}: ")), "{said}");
+            assert!(said.contains("run.toml: layers says what all layers are"), "{said}");
+        }
         assert!(
             refused("layers = [1]").contains("run.toml: layers: layer 0 (1): it must be a table")
         );

@@ -21,6 +21,9 @@ use crate::export::{MODEL_FILE, write_ensemble};
 use crate::report::{Console, JsonLines, pluralize};
 use crate::train::{Calibration, Predictor};
 
+/// Distance of a temperature from 1 up to which it hardly changes a probability.
+const SURE: f64 = 0.02;
+
 #[derive(Serialize)]
 struct Calibrated {
     event: &'static str,
@@ -76,7 +79,7 @@ pub(crate) fn calibrate(args: &CalibrateArgs) -> Result<Exit> {
     if args.json {
         JsonLines::new(&mut out).line(&result(args, &found)).map_err(failed)?;
     } else {
-        lines(args, &found).iter().try_for_each(|line| out.line(line))?;
+        lines(&args.out, &found).iter().try_for_each(|line| out.line(line))?;
     }
     out.end()?;
     let model = quoted(&args.out);
@@ -119,12 +122,38 @@ fn result(args: &CalibrateArgs, found: &Calibration) -> Calibrated {
     }
 }
 
-fn lines(args: &CalibrateArgs, found: &Calibration) -> Vec<String> {
+fn lines(out: &Path, found: &Calibration) -> Vec<String> {
     let Calibration { temperature, log_loss, calibration_error: error, .. } = found;
-    let was = if *temperature > 1.0 { "too sure" } else { "not sure enough" };
+    let was = match *temperature {
+        near if (near - 1.0).abs() < SURE => "about as sure as it is right",
+        above if above > 1.0 => "too sure",
+        _ => "not sure enough",
+    };
     vec![
-        format!("{}: temperature {temperature:.4}; the network was {was}", args.out.display()),
+        format!("{}: temperature {temperature:.4}; the network was {was}", out.display()),
         format!("log_loss  {:.4} before, {:.4} now", log_loss.0, log_loss.1),
         format!("ece_15    {:.4} before, {:.4} now", error.0, error.1),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_temperature_near_1_is_no_fault() {
+        for (temperature, want) in [
+            (1.3, "was too sure"),
+            (0.9936, "was about as sure as it is right"),
+            (0.7, "was not sure enough"),
+        ] {
+            let found = Calibration {
+                temperature,
+                rows: 9,
+                log_loss: (0.4, 0.3),
+                calibration_error: (0.2, 0.1),
+            };
+            assert!(lines(Path::new("c"), &found)[0].ends_with(want), "{temperature}");
+        }
+    }
 }
