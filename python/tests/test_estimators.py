@@ -22,7 +22,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import wgrad
 from wgrad import _wgrad
-from wgrad._estimators import OF_FILES, OF_ONE_KIND
+from wgrad._estimators import OF_ONE_KIND
+from wgrad._options import OF_FILES
 
 pytestmark = pytest.mark.filterwarnings("ignore::wgrad.TrainingWarning")
 
@@ -177,7 +178,7 @@ def test_parameters_are_the_options_of_the_program():
     known = {name for name, _ in _wgrad.option_helps()}
     for kind, own in ((wgrad.MLPClassifier, {"class_weights", "positive"}), (wgrad.MLPRegressor, {"target_scale"})):
         names = set(kind().get_params()) - {"random_state", "verbose"}
-        assert names == known - set(OF_FILES) - (set(OF_ONE_KIND) - own)
+        assert names == known - set(OF_FILES) - {"task"} - (set(OF_ONE_KIND) - own)
     with pytest.raises(TypeError, match="has no parameter 'epoch'"):
         wgrad.MLPRegressor(epoch=3)
     with pytest.raises(ValueError, match="^batch_size: "):

@@ -55,6 +55,62 @@ def test_classes_keep_the_order_that_is_given():
     assert (np.array(model.classes)[model.predict(X).argmax(axis=1)] == names).mean() > 0.9
 
 
+def test_a_trainer_obeys_the_task():
+    X, y = rows()
+    signs = np.sign(y).astype(int)
+    train = lambda y, **options: wgrad.Trainer(X, y, epochs=1, device="cpu", **options).model
+    assert train(np.sign(y), task="classify").classes == ["-1.0", "1.0"]
+    assert train(signs, task="classify").classes == train(signs, task="auto").classes == ["-1", "1"]
+    assert train(signs, task="regress").kind == train(y > 0, task="regress").kind == "numbers"
+    assert train(np.column_stack([signs, signs]), task="regress").predict(X).shape == (200, 2)
+    assert train(y > 0, task="labels").kind == "labels"
+    both = np.column_stack([y > 0, y > 1])
+    assert train(both, task="labels").classes == ["label0", "label1"]
+    assert train(both, task="labels", classes=["up", "high"]).classes == ["up", "high"]
+    for wrong, said in (
+        ({"task": "labels"}, "labels are 0 or 1"),
+        ({"task": "labels", "classes": ["a", "b"]}, "classes: 2 names"),
+        ({"task": "regress", "classes": ["a", "b"]}, "classes: .*task='regress'"),
+        ({"task": "sort"}, "task: unknown name"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            train(y, **wrong)
+    with pytest.raises(ValueError, match="task='regress'"):
+        train(np.where(y > 0, "up", "down"), task="regress")
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"ignore": "x1"},
+        {"features": "x1"},
+        {"columns": "x1:category"},
+        {"group": "x1"},
+        {"split_column": "x1"},
+        {"split-column": "x1"},
+        {"gaps": "drop"},
+        {"missing": "0"},
+        {"one_hot": 3},
+        {"min_count": 2},
+        {"duplicates": "keep"},
+        {"embedding_width": 4},
+        {"scale_texts": True},
+        {"delimiter": ";"},
+        {"decimal": "comma"},
+        {"header": "yes"},
+        {"sheet": "a"},
+        {"host_memory": "1GiB"},
+        {"weight": "x1"},
+    ],
+)
+def test_a_trainer_refuses_what_is_about_tables(option):
+    X, y = rows()
+    (name,) = option
+    with pytest.raises(ValueError, match=f"^{name}: "):
+        wgrad.Trainer(X, y, epochs=1, device="cpu", **option)
+    wgrad.Trainer(X, y, epochs=1, device="cpu", **{name: None}).stop()
+
+
 def test_files_hold_the_same_model(tmp_path):
     X, y = rows()
     model = wgrad.MLPRegressor((8,), epochs=3, device="cpu").fit(X, y).model_

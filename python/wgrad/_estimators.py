@@ -15,27 +15,12 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from . import _wgrad
 from ._frames import free_name, is_frame, is_plain, names_of, rules_text, table_of
 from ._model import Model
-from ._options import TrainingWarning, distinct, parts_of, settings_of, task_of
-
-# Options that are about the columns of a table.
-OF_COLUMNS = ("columns", "ignore", "group", "split_column", "min_count", "one_hot", "missing", "gaps", "duplicates")
+from ._options import OF_COLUMNS, OF_FILES, TrainingWarning, distinct, parts_of, settings_of, task_of
 
 # Parameters that are no options of the program.
 OF_PYTHON = ("random_state", "verbose")
 
-# Options of tables in files, which estimators do not read, and those that a kind of estimator decides.
-OF_FILES = (
-    "weight",
-    "delimiter",
-    "decimal",
-    "header",
-    "sheet",
-    "valid_sheet",
-    "features",
-    "host_memory",
-    "init_strict",
-    "task",
-)
+# Options that a kind of estimator decides.
 OF_ONE_KIND = ("class_weights", "positive", "target_scale")
 
 
@@ -44,7 +29,7 @@ def _init_with(*own):
 
     scikit-learn reads parameters from the signature, so it is given in full; options come from the crate's own table of them.
     """
-    left_out = (*OF_FILES, *(name for name in OF_ONE_KIND if name not in own))
+    left_out = (*OF_FILES, "task", *(name for name in OF_ONE_KIND if name not in own))
     helps = {name: text for name, text in _wgrad.option_helps() if name not in left_out}
     names = ["hidden", *(name for name in helps if name != "hidden")]
     defaults = {**dict.fromkeys(names), "random_state": None, "verbose": False}

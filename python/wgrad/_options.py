@@ -5,6 +5,24 @@ import numbers
 import numpy as np
 
 
+# Options that are about the columns of a table.
+OF_COLUMNS = (
+    "columns",
+    "ignore",
+    "group",
+    "split_column",
+    "min_count",
+    "one_hot",
+    "embedding_width",
+    "scale_texts",
+    "missing",
+    "gaps",
+    "duplicates",
+)
+
+# Options of tables in files.
+OF_FILES = ("weight", "delimiter", "decimal", "header", "sheet", "valid_sheet", "features", "host_memory", "init_strict")
+
 # Options that are lists of names, which may have commas in them.
 OF_NAMES = ("ignore", "missing")
 
