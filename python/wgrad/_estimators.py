@@ -13,9 +13,9 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from . import _wgrad
-from ._frames import free_name, is_frame, is_plain, names_of, rules_text, table_of
+from ._frames import free_name, headings, is_frame, is_plain, rules_text, table_of
 from ._model import Model
-from ._options import OF_COLUMNS, OF_FILES, TrainingWarning, distinct, parts_of, settings_of, task_of
+from ._options import OF_COLUMNS, OF_FILES, TrainingWarning, distinct, names_of, settings_of, task_of
 
 # Parameters that are no options of the program.
 OF_PYTHON = ("random_state", "verbose")
@@ -117,7 +117,7 @@ class _Estimator(BaseEstimator):
             raise ValueError(f"{X.shape[0]} rows, but {len(y)} targets")
         y, names, _ = self._encoded(y)
         self.n_features_in_ = X.shape[1]
-        self.feature_names_in_ = np.asarray(names_of(X), dtype=object)
+        self.feature_names_in_ = np.asarray(headings(X), dtype=object)
         self._table_columns = list(self.feature_names_in_)
         target = free_name(X, "target")
         further = [(target, y if names is None else np.asarray(names, dtype=object)[y])]
@@ -126,7 +126,7 @@ class _Estimator(BaseEstimator):
             further.append((weight, np.asarray(sample_weight, dtype=np.float64)))
             options["weight"] = weight
         options["task"] = task_of(names, False)
-        left_out = [part.strip() for name in ("ignore", "group", "split_column") for part in parts_of(options.get(name))]
+        left_out = [*names_of(options.get("ignore")), options.get("group"), options.get("split_column")]
         rules = rules_text(X, options.pop("columns", None), left_out)
         if rules:
             options["columns"] = rules

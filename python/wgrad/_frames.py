@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ._options import quoted, text_of
+from ._options import rules_of, text_of
 
 
 def is_frame(rows):
@@ -21,7 +21,7 @@ def is_polars(frame):
     return type(frame).__module__.split(".")[0] == "polars"
 
 
-def names_of(frame):
+def headings(frame):
     """Return the names of the columns; those that are no texts become texts."""
     return [str(name) for name in frame.columns]
 
@@ -40,7 +40,7 @@ def is_plain(frame):
 def kinds_of(frame):
     """Return what columns hold where their types say so: categories, and dates."""
     kinds = {}
-    for name, dtype in zip(names_of(frame), frame.dtypes):
+    for name, dtype in zip(headings(frame), frame.dtypes):
         word = str(dtype).lower()
         if word.startswith(("category", "categorical", "enum")):
             kinds[name] = "category"
@@ -51,17 +51,14 @@ def kinds_of(frame):
 
 def rules_text(frame, given, left_out=()):
     """Return the option ``columns``: what is given, and for other columns, but those left out, what their types say."""
-    rules = [text_of("columns", given)] if given else []
-    for name, kind in kinds_of(frame).items():
-        is_given = name in given if isinstance(given, dict) else f"{name}:" in (given or "")
-        if not is_given and name not in left_out:
-            rules.append(f"{quoted(name)}:{kind}")
-    return ", ".join(rules)
+    known = {*left_out, *(name for name, _ in rules_of(given))}
+    kinds = {name: kind for name, kind in kinds_of(frame).items() if name not in known}
+    return ", ".join(text_of("columns", rules) for rules in (given, kinds) if rules)
 
 
 def free_name(frame, wanted):
     """Return a name that no column of the frame has."""
-    taken = set(names_of(frame))
+    taken = set(headings(frame))
     while wanted in taken:
         wanted += "_"
     return wanted
@@ -69,7 +66,7 @@ def free_name(frame, wanted):
 
 def infinite_in(frame):
     """Return the name of a column that holds an infinite number, or None."""
-    for place, (name, dtype) in enumerate(zip(names_of(frame), frame.dtypes)):
+    for place, (name, dtype) in enumerate(zip(headings(frame), frame.dtypes)):
         if is_polars(frame):
             infinite = dtype.is_float() and frame.to_series(place).is_infinite().any()
         else:
@@ -82,7 +79,7 @@ def infinite_in(frame):
 
 def arranged(frame, wanted):
     """Return the columns of a frame of these names, in their order."""
-    names = names_of(frame)
+    names = headings(frame)
     lacking = [name for name in wanted if name not in names]
     if lacking:
         raise ValueError(f"the frame has no column {lacking[0]!r}; the model takes numbers in {', '.join(map(repr, wanted))}")
@@ -93,7 +90,7 @@ def arranged(frame, wanted):
 @contextmanager
 def table_of(frame, further=()):
     """Write a frame with further columns, pairs of a name and values, into a file that lives as long as the context."""
-    names = names_of(frame)
+    names = headings(frame)
     if len(set(names)) < len(names):
         raise ValueError("two columns of the frame have the same name; rename one")
     infinite = infinite_in(frame)

@@ -44,14 +44,20 @@ def text_of(name, value):
     if isinstance(value, dict):
         if name == "class_weights":
             return ", ".join(f"{quoted(str(key))}={weight}" for key, weight in value.items())
-        return ", ".join(f"{quoted(str(key))}:{rule}" for key, rule in value.items())
+        return _rules_text(value)
     if isinstance(value, (list, tuple, np.ndarray)):
         if len(value) == 0:
             return "none"
         if name in OF_NAMES:
             return ",".join(quoted(str(part)) for part in value)
+        if name == "columns":
+            return _rules_text(value)
         return ",".join(text_of(name, part) for part in value)
     raise ValueError(f"{name}: {value!r} is no text, number, truth value, list or dict")
+
+
+def _rules_text(value):
+    return ", ".join(rule if name is None else f"{quoted(name)}:{rule}" for name, rule in rules_of(value))
 
 
 def distinct(classes):
@@ -75,11 +81,48 @@ def settings_of(options):
     return [(name, text_of(name, value)) for name, value in given]
 
 
-def parts_of(value):
-    """Return the parts of an option that is a text with commas, a list, or None."""
+def names_of(value):
+    """Return the names of an option that is a text with commas, a list, or None."""
     if value is None:
         return []
-    return value.split(",") if isinstance(value, str) else [str(part) for part in value]
+    return _parted(value) if isinstance(value, str) else [str(name) for name in value]
+
+
+def rules_of(value):
+    """Return pairs of a column and its rule of the option ``columns``: a dict, a list, a text, or None; the column is None in a part
+    without a colon."""
+    if isinstance(value, dict):
+        return [(str(name), rule) for name, rule in value.items()]
+    parts = _parted(value, brackets=True) if isinstance(value, str) else names_of(value)
+    return [_rule_of(part) for part in parts]
+
+
+def _rule_of(part):
+    # A format may have colons of its own.
+    head = part[: part.rfind("(")] if part.endswith(")") and "(" in part else part
+    at = head.rfind(":")
+    return (None, part) if at < 0 else (part[:at].strip(), part[at + 1 :])
+
+
+def _parted(text, brackets=False):
+    """Return the parts between commas as the crate does: not within quotes, after a backslash, or in ``brackets``."""
+    parts, part, depth, is_quoted, escaped = [], "", 0, False, False
+    for letter, following in zip(text, text[1:] + " "):
+        if escaped:
+            escaped = False
+            part += letter
+        elif letter == "\\" and following in ',"':
+            escaped = True
+        elif letter == '"' and (is_quoted or not part.strip()):
+            is_quoted = not is_quoted
+        elif letter == "," and not is_quoted and depth == 0:
+            parts.append(part)
+            part = ""
+        else:
+            if brackets and not is_quoted:
+                depth = max(0, depth + {"(": 1, ")": -1}.get(letter, 0))
+            part += letter
+    return [part.strip() for part in (*parts, part) if part.strip()]
 
 
 def task_of(names, labels):
