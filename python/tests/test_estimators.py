@@ -386,3 +386,48 @@ def test_drivers_say_nothing_without_a_desktop():
     environment = {name: value for name, value in os.environ.items() if name not in unset}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert "XDG_RUNTIME_DIR" not in done.stderr
+
+
+def test_quantiles_without_the_middle_one_have_no_single_number():
+    X, y = load_diabetes(return_X_y=True)
+    fit = lambda loss, y: wgrad.MLPRegressor((4,), loss=loss, epochs=2, device="cpu").fit(X, y)
+    for loss, targets in (("pinball(0.1, 0.9)", y), ("pinball(0.2)", y), ("pinball(0.1, 0.9)", np.column_stack([y, -y]))):
+        model = fit(loss, targets)
+        for action in (model.predict, lambda X: model.score(X, targets)):
+            with pytest.raises(ValueError, match="0.5, the middle one.*predict_columns"):
+                action(X)
+        assert len(model.predict_columns(X)) == len(X)
+    # The middle one need not be in the middle, and the loss of the model decides.
+    model = fit("pinball(0.1, 0.2, 0.5)", y).set_params(loss=None)
+    assert np.array_equal(model.predict(X), model.predict_columns(X)[:, 2])
+    two = fit("pinball(0.5, 0.9)", np.column_stack([y, -y]))
+    assert np.array_equal(two.predict(X), two.predict_columns(X)[:, ::2])
+    both = fit("gaussian-nll", np.column_stack([y, -y]))
+    assert np.array_equal(both.predict(X), both.predict_columns(X)[:, ::2])
+
+
+def test_partial_fit_takes_chunks_larger_than_the_first():
+    X, y = load_diabetes(return_X_y=True)
+    for options in ({}, {"batch_size": 20}, {"batch_size": "auto"}, {"recipe": "realmlp"}):
+        model = wgrad.MLPRegressor(**{"hidden": (4,), "lr": 0.01, "device": "cpu", **options}).partial_fit(X[:5], y[:5])
+        model.partial_fit(X[5:], y[5:])
+        assert np.isfinite(model.predict(X)).all()
+    # The rows of the first call say how columns and targets are scaled, and a batch is no smaller for them.
+    steps = lambda first: [wgrad.MLPRegressor((4,), optimizer="sgd", lr=1e-9, device="cpu").partial_fit(X[:first], y[:first])] * 1
+    (small,) = steps(5)
+    whole = wgrad.MLPRegressor((4,), optimizer="sgd", lr=1e-9, valid=0, epochs=1, device="cpu").fit(X[:5], y[:5])
+    assert np.allclose(small.predict(X), whole.predict(X), rtol=1e-4)
+
+
+def test_partial_fit_refuses_parameters_that_changed_on_the_way():
+    X, y = load_diabetes(return_X_y=True)
+    model = wgrad.MLPRegressor((4,), device="cpu", random_state=np.random.RandomState(3)).partial_fit(X, y)
+    model.set_params(verbose=True, hidden=[4]).partial_fit(X, y)
+    for changed in ({"lr": 0.1}, {"hidden": (3,)}, {"random_state": 1}, {"device": None}):
+        before = {name: model.get_params()[name] for name in changed}
+        with pytest.raises(ValueError, match=f"^{next(iter(changed))}: .*partial_fit"):
+            model.set_params(**changed).partial_fit(X, y)
+        model.set_params(**before).partial_fit(X, y)
+    # A fit begins anew, and so does what goes on from its model.
+    model.set_params(lr=0.1).fit(X, y).partial_fit(X, y)
+    assert clone(model).set_params(lr=0.2).partial_fit(X, y).n_iter_ == 1

@@ -309,14 +309,22 @@ class MLPRegressor(RegressorMixin, _Estimator):
             raise ValueError(f"y has {y.ndim} dimensions, but must have one or two")
         self._targets = 1 if y.ndim == 1 else y.shape[1]
         self._vector = y.ndim == 1
+        self._is_quantiles = str(self.loss or "").strip().startswith("pinball")
         return y, None, False
 
     def predict(self, X):
-        """Return the number of each row: of a loss with several outputs the mean, or the middle quantile."""
+        """Return the number of each row: of a loss with several outputs the mean, or the quantile 0.5."""
         values = self.predict_columns(X)
         each = max(1, values.shape[1] // self._targets)
-        middle = each // 2 if str(self.loss or "").startswith("pinball") else 0
-        values = values[:, middle::each]
+        outputs = self.model_.columns[:each]
+        if self._is_quantiles and "quantile_0.5" not in outputs:
+            given = ", ".join(name.removeprefix("quantile_") for name in outputs)
+            raise ValueError(
+                f"loss: of the quantiles {given} none is 0.5, the middle one, which predict and score take; "
+                "use predict_columns, or give pinball that one, too"
+            )
+        place = outputs.index("quantile_0.5") if self._is_quantiles else 0
+        values = values[:, place::each]
         return values[:, 0] if self._vector else values
 
     def predict_columns(self, X):
