@@ -15,7 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from . import _wgrad
 from ._frames import free_name, headings, is_frame, is_plain, rules_text, table_of
 from ._model import Model
-from ._options import OF_COLUMNS, OF_FILES, TrainingWarning, distinct, names_of, settings_of, task_of
+from ._options import OF_COLUMNS, OF_FILES, TrainingWarning, distinct, names_of, settings_of, task_of, text_of
 
 # Parameters that are no options of the program.
 OF_PYTHON = ("random_state", "verbose")
@@ -187,17 +187,41 @@ class _Estimator(BaseEstimator):
         X, y = validate_data(
             self, X, y, dtype=[np.float64, np.float32], order="C", multi_output=True, y_numeric=self._numeric, reset=first
         )
+        given = {name: value for name, value in self.get_params(deep=False).items() if name != "verbose" and value is not None}
+        # Another generator is another seed, however the two print.
+        given = {name: value if name == "random_state" else text_of(name, value) for name, value in given.items()}
+        if getattr(self, "_stepper", None) is not None:
+            for name in {**self._begun_with, **given}:
+                if given.get(name) is not self._begun_with.get(name) and given.get(name) != self._begun_with.get(name):
+                    raise ValueError(
+                        f"{name}: it has changed, but partial_fit goes on with the parameters that it began with; "
+                        "set it back, or begin anew with a clone or with fit"
+                    )
         y, names, labels = self._encoded(y, known=not first or hasattr(self, "classes_"))
         if getattr(self, "_stepper", None) is None:
             model = None if first else self._model._inner
             settings = settings_of({**options, "valid": 0, "task": task_of(names, labels)})
-            self._stepper = _wgrad.Stepper(settings, X, y, names=names, labels=labels, model=model)
+            self._stepper = self._begin(settings, X, y, names=names, labels=labels, model=model)
+            self._begun_with = given
             self.loss_curve_ = []
             self.n_iter_ = 0
         self.loss_curve_.append(self._stepper.step(X, y))
         self.n_iter_ += 1
         self._model = None
         return self
+
+    def _begin(self, settings, X, y, *, model, **kinds):
+        """Prepare steps of whole batches, also where the first rows are fewer than a batch."""
+        stepper = _wgrad.Stepper(settings, X, y, model=model, **kinds)
+        batch = text_of("batch_size", "auto" if self.recipe else 32) if self.batch_size is None else text_of("batch_size", self.batch_size)
+        # Recipes have batches of up to 256 rows, and auto of no more than there are. More than the last figure would be a large table.
+        batch = min(int(batch), 65_536) if batch.isdigit() else 256
+        if len(X) >= batch:
+            return stepper
+        # A batch is no larger than the table, so that has the rows several times. They are scaled as they are once.
+        times = -(-batch // len(X))
+        X, y = (np.ascontiguousarray(np.concatenate([rows] * times)) for rows in (X, y))
+        return _wgrad.Stepper(settings, X, y, model=stepper.model(), **kinds)
 
 
 class MLPClassifier(ClassifierMixin, _Estimator):
