@@ -1,5 +1,7 @@
 """Data frames of pandas and polars, column by column."""
 
+from datetime import datetime, time, timedelta
+
 import numpy as np
 import pytest
 
@@ -35,3 +37,115 @@ def test_rules_name_columns_with_signs_and_numbers():
     for ignored in ('"a, b", 7', ["a, b", 7]):
         assert features(X, ignore=ignored) == ["x"]
     assert features(X.assign(**{"a, b": pd.Categorical(np.arange(60) // 6)}), group="a, b", ignore="7") == ["x"]
+
+
+UNREAD = {
+    "lists": [[0], [1], [2]],
+    "maps": [{"a": 0}, {"a": 1}, {"a": 2}],
+    "bytes": [b"a", b"b", b"c"],
+    "complex": [1j, 2j, 3 + 1j],
+    "tuples": [(0, 1), (2, 3), (4, 5)],
+    "sets": [{1}, {2}, {3}],
+    "arrays": [np.zeros(2), np.ones(2), np.ones(3)],
+    "categories": pd.Categorical([(0, 1), (2, 3), (4, 5)]),
+    "gaps": [None, [1], "x"],
+}
+
+
+@pytest.mark.parametrize("kind", UNREAD)
+def test_cells_that_are_no_numbers_or_texts_are_refused(kind):
+    repeated = pd.Series(UNREAD[kind]).repeat(20).reset_index(drop=True)
+    X = pd.DataFrame({"x": np.arange(60.0), "t": ["u", "v"] * 30, "k": repeated})
+    for rows in (X, X[["x", "k"]]):
+        with pytest.raises(ValueError, match="^column 'k' holds .*"):
+            features(rows)
+    # One that is no feature may hold anything, and may be there when predicting.
+    for options in ({"ignore": "k"}, {"columns": "k:ignore"}):
+        assert features(X, **options) == ["x", "t=v"]
+    model = wgrad.MLPRegressor((4,), epochs=1, device="cpu").fit(X[["x", "t"]], X["x"])
+    assert np.array_equal(model.predict(X), model.predict(X[["x", "t"]]))
+    other = wgrad.MLPRegressor((4,), epochs=1, device="cpu").fit(X.assign(k=np.arange(60) % 5), X["x"])
+    with pytest.raises(ValueError, match="^column 'k' holds "):
+        other.predict(X)
+
+
+def test_cells_of_polars_that_are_no_numbers_or_texts_are_refused():
+    polars = pytest.importorskip("polars")
+    beside = {"x": np.arange(60.0), "t": ["u", "v"] * 30}
+    kinds = {"lists": [[1, 2]], "records": [{"a": 1}], "bytes": [b"a"], "objects": polars.Series([{1}], dtype=polars.Object)}
+    for kind, cells in kinds.items():
+        X = polars.DataFrame({**beside, "k": polars.Series(list(cells) * 60, dtype=polars.Object if kind == "objects" else None)})
+        with pytest.raises(ValueError, match=f"^column 'k' holds {kind}"):
+            features(X)
+        assert features(X, ignore="k") == ["x", "t=v"]
+        model = wgrad.MLPRegressor((4,), epochs=1, device="cpu").fit(X[["x", "t"]], X["x"].to_numpy())
+        assert np.array_equal(model.predict(X), model.predict(X[["x", "t"]]))
+
+
+def test_types_of_arrow_in_pandas_are_refused_too():
+    arrow = pytest.importorskip("pyarrow")
+    for cells, said in (([[1], [2]], "lists"), ([{"a": 1}, {"a": 2}], "maps"), ([b"a", b"b"], "bytes")):
+        k = pd.Series(arrow.array(cells * 30).to_pandas(types_mapper=pd.ArrowDtype))
+        with pytest.raises(ValueError, match=f"^column 'k' holds ({said})"):
+            features(pd.DataFrame({"x": np.arange(60.0), "k": k}))
+
+
+def test_usual_cells_of_objects_are_taken():
+    from decimal import Decimal
+
+    X = pd.DataFrame({"d": [Decimal(place) / 7 for place in range(60)], "m": ["u", True, None] * 20, "i": pd.interval_range(0, 60)})
+    assert features(X, columns="i:one-hot", one_hot=60)[0] == "d"
+
+
+def lengths(rows=60):
+    """Durations of different lengths."""
+    return [timedelta(seconds=place * place * 7 + place % 3 / 2) for place in range(rows)]
+
+
+def clocks(rows=60):
+    """Times of day, as in the seconds of `lengths`."""
+    return [time(place % 24, place, 7 * place % 60, 500_000) for place in range(rows)]
+
+
+def as_seconds(cells):
+    """Cells as numbers, in seconds."""
+    start = datetime(2000, 1, 1)
+    return [
+        None if it is None else it.total_seconds() if isinstance(it, timedelta) else (datetime.combine(start, it) - start).total_seconds()
+        for it in cells
+    ]
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "objects", "arrow"])
+@pytest.mark.parametrize("kind", [lengths, clocks])
+def test_durations_and_times_of_day_are_numbers_in_seconds(library, kind):
+    cells = [None if place % 9 == 4 else cell for place, cell in enumerate(kind())]
+    texts = ["u", "v"] * 30
+    if library == "polars":
+        polars = pytest.importorskip("polars")
+        rows, same = (polars.DataFrame({"day": it, "t": texts}) for it in (cells, as_seconds(cells)))
+    else:
+        types = {"pandas": None, "objects": object}
+        if library == "arrow":
+            arrow = pytest.importorskip("pyarrow")
+            types["arrow"] = pd.ArrowDtype(arrow.duration("us") if kind is lengths else arrow.time64("us"))
+        rows = pd.DataFrame({"day": pd.Series(cells, dtype=types[library]), "t": texts})
+        same = pd.DataFrame({"day": pd.Series(as_seconds(cells), dtype=float), "t": texts})
+    y = np.arange(60.0)
+    model = wgrad.MLPRegressor((4,), epochs=2, device="cpu").fit(rows, y)
+    assert model.model_.features == features(same, y) and model.model_.features[0] == "day"
+    again = wgrad.MLPRegressor((4,), epochs=2, device="cpu").fit(same, y)
+    assert np.array_equal(model.predict(rows), again.predict(same))
+    assert np.array_equal(model.predict(rows), model.predict(same))
+    assert rows["day"][0] == cells[0]
+
+
+def test_units_of_durations_are_told_apart():
+    polars = pytest.importorskip("polars")
+    for library, units in ((pd, ("s", "ms", "us", "ns")), (polars, ("ms", "us", "ns"))):
+        for unit in units:
+            whole = np.arange(60) ** 2 * 1000
+            cells = whole.astype("timedelta64[s]").astype(f"timedelta64[{unit}]")
+            rows, same = (library.DataFrame({"day": days, "t": ["u", "v"] * 30}) for days in (cells, whole))
+            model = wgrad.MLPRegressor((4,), epochs=1, device="cpu").fit(rows, whole)
+            assert np.array_equal(model.predict(rows), model.predict(same))

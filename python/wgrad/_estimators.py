@@ -15,7 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from . import _wgrad
 from ._frames import free_name, headings, is_frame, is_plain, rules_text, table_of
 from ._model import Model
-from ._options import OF_COLUMNS, OF_FILES, TrainingWarning, distinct, names_of, settings_of, task_of, text_of
+from ._options import OF_COLUMNS, OF_FILES, TrainingWarning, distinct, names_of, rules_of, settings_of, task_of, text_of
 
 # Parameters that are no options of the program.
 OF_PYTHON = ("random_state", "verbose")
@@ -120,19 +120,20 @@ class _Estimator(BaseEstimator):
         self.feature_names_in_ = np.asarray(headings(X), dtype=object)
         self._table_columns = list(self.feature_names_in_)
         target = free_name(X, "target")
-        further = [(target, y if names is None else np.asarray(names, dtype=object)[y])]
+        further = {target: y if names is None else np.asarray(names, dtype=object)[y]}
         if sample_weight is not None:
             weight = free_name(X, "sample_weight")
-            further.append((weight, np.asarray(sample_weight, dtype=np.float64)))
+            further[weight] = np.asarray(sample_weight, dtype=np.float64)
             options["weight"] = weight
         options["task"] = task_of(names, False)
-        left_out = [*names_of(options.get("ignore")), options.get("group"), options.get("split_column")]
-        rules = rules_text(X, options.pop("columns", None), left_out)
+        columns, ignored = options.pop("columns", None), names_of(options.get("ignore"))
+        rules = rules_text(X, columns, [*ignored, options.get("group"), options.get("split_column")])
+        ignored += [name for name, rule in rules_of(columns) if rule.strip() == "ignore"]
         if rules:
             options["columns"] = rules
         # The form of the file is known.
         options.update(delimiter="comma", header="yes")
-        with table_of(X, further) as path:
+        with table_of(X, further, ignored) as path:
             run = _wgrad.Run.of_table(settings_of(options), path, target)
             # The table is read on the run's thread before the first event, and is gone with this context.
             return run, list(islice(run, 1))

@@ -5,6 +5,7 @@ import os
 import re
 import tempfile
 from contextlib import contextmanager
+from datetime import time, timedelta
 
 import numpy as np
 
@@ -30,11 +31,19 @@ def is_plain(frame):
     """Return whether all columns are numbers without gaps, so that an array holds the same."""
     if is_polars(frame):
         numeric = all(dtype.is_numeric() for dtype in frame.dtypes)
-        return numeric and not any(frame.null_count().row(0)) and frame.shape[0] > 0
+        return numeric and frame.shape[0] > 0 and not has_gaps(frame)
     for dtype in frame.dtypes:
         if not isinstance(dtype, np.dtype) or dtype.kind not in "fiu":
             return False
-    return not frame.isna().to_numpy().any()
+    return not has_gaps(frame)
+
+
+def has_gaps(frame):
+    """Return whether a cell is missing, or a number that is none."""
+    if is_polars(frame):
+        frame = frame.fill_nan(None)
+        return any(frame.null_count().row(0))
+    return bool(frame.isna().to_numpy().any())
 
 
 def kinds_of(frame):
@@ -87,27 +96,107 @@ def arranged(frame, wanted):
     return frame[:, places] if is_polars(frame) else frame.iloc[:, places]
 
 
+# What cells of Python hold that are no numbers, texts or dates.
+UNREAD = (
+    ((list, tuple, set, frozenset, np.ndarray), "lists"),
+    (dict, "maps"),
+    ((bytes, bytearray, memoryview), "bytes"),
+    ((complex, np.complexfloating), "complex numbers"),
+)
+
+
+def series_of(frame, place):
+    """Return a column."""
+    return frame.to_series(place) if is_polars(frame) else frame.iloc[:, place]
+
+
+def cell_types(series):
+    """Return the types of a column's cells, where they are objects of Python; else none."""
+    if getattr(series.dtype, "kind", "O") != "O" or re.fullmatch(r"str|string.*", str(series.dtype)):
+        return set()
+    return set(map(type, getattr(series.dtype, "categories", series)))
+
+
+def unread(series):
+    """Return what a column holds that a table cannot, in the plural; None for what it can."""
+    if is_polars(series):
+        name = str(series.dtype.base_type())
+        return {"List": "lists", "Array": "lists", "Struct": "records", "Binary": "bytes", "Object": "objects"}.get(name)
+    if getattr(series.dtype, "kind", "O") == "c":
+        return "complex numbers"
+    types = tuple(cell_types(series))
+    return next((word for kinds, word in UNREAD if any(issubclass(it, kinds) for it in types)), None)
+
+
+def in_seconds(series):
+    """Return durations and times of day in seconds, as columns of files have them; None for other columns."""
+    if is_polars(series):
+        name = str(series.dtype.base_type())
+        if name not in ("Duration", "Time"):
+            return None
+        return series.to_physical() / {"ms": 1e3, "us": 1e6, "ns": 1e9}[getattr(series.dtype, "time_unit", "ns")]
+    if getattr(series.dtype, "kind", "O") == "m":
+        return series.dt.total_seconds()
+    types = set() if hasattr(series.dtype, "categories") else cell_types(series.dropna())
+    if types and all(issubclass(it, timedelta) for it in types):
+        return series.map(lambda it: it.total_seconds() if isinstance(it, timedelta) else np.nan)
+    if types == {time}:
+        since = lambda it: it.hour * 3600 + it.minute * 60 + it.second + it.microsecond / 1e6
+        return series.map(lambda it: since(it) if isinstance(it, time) else np.nan)
+    return None
+
+
+def replaced(frame, columns):
+    """Return a copy of a frame with other values in columns, by their places; a column without values is left out."""
+    if is_polars(frame):
+        names = headings(frame)
+        given = {names[place]: values for place, values in columns.items()}
+        frame = with_columns(frame, {name: values for name, values in given.items() if values is not None})
+        return frame.drop([name for name, values in given.items() if values is None])
+    frame = frame.copy(deep=False)
+    for place, values in columns.items():
+        if values is not None:
+            frame.isetitem(place, values)
+    return frame.iloc[:, [place for place in range(frame.shape[1]) if columns.get(place, 0) is not None]]
+
+
 @contextmanager
-def table_of(frame, further=()):
-    """Write a frame with further columns, pairs of a name and values, into a file that lives as long as the context."""
+def table_of(frame, further=None, ignored=()):
+    """Write a frame into a file that lives as long as the context. To train, it has ``further`` columns, by their names, and those
+    that are ``ignored`` may hold anything; rows to predict may have columns that no model takes."""
     names = headings(frame)
     if len(set(names)) < len(names):
         raise ValueError("two columns of the frame have the same name; rename one")
     infinite = infinite_in(frame)
     if infinite is not None:
         raise ValueError(f"column {infinite!r} holds an infinite number; replace it, or leave its row out")
+    others, refusals = {}, {}
+    for place, name in enumerate(names):
+        series = series_of(frame, place)
+        what = unread(series)
+        if what is not None:
+            refusals[name] = f"column {name!r} holds {what}, which are no inputs; leave it out of the frame, or name it in ‘ignore’"
+            if further is not None and name not in ignored:
+                raise ValueError(refusals[name])
+            others[place] = None if further is None else [""] * frame.shape[0]
+        elif (seconds := in_seconds(series)) is not None:
+            others[place] = seconds
+    if others:
+        frame = replaced(frame, others)
     handle, path = tempfile.mkstemp(suffix=".csv", prefix="wgrad-")
     os.close(handle)
     try:
         if further:
-            columns = {name: np.asarray(values) for name, values in further}
-            frame = with_columns(frame, columns)
+            frame = with_columns(frame, further)
         if is_polars(frame):
-            frame.write_csv(path, quote_style="non_numeric")
+            frame.fill_nan(None).write_csv(path, quote_style="non_numeric")
         else:
             frame.to_csv(path, index=False, quoting=csv.QUOTE_NONNUMERIC)
         yield path
     except ValueError as error:
+        for name, refusal in refusals.items():
+            if f"there is no column `{name}`" in str(error):
+                raise ValueError(refusal) from None
         # The file is none of the caller's.
         told = re.sub(re.escape(path) + r":(\d+)", r"the data frame, line \1 of its CSV (the names are line 1)", str(error))
         raise ValueError(told.replace(path, "the data frame")) from None
