@@ -149,3 +149,44 @@ def test_units_of_durations_are_told_apart():
             rows, same = (library.DataFrame({"day": days, "t": ["u", "v"] * 30}) for days in (cells, whole))
             model = wgrad.MLPRegressor((4,), epochs=1, device="cpu").fit(rows, whole)
             assert np.array_equal(model.predict(rows), model.predict(same))
+
+
+@pytest.mark.parametrize("name", ["pandas", "polars"])
+def test_gaps_in_frames_of_numbers_are_gaps(name):
+    library = pytest.importorskip(name)
+    y = np.arange(60.0)
+    b = [float("nan") if place % 7 == 3 else place % 5 + 0.5 for place in range(60)]
+    rows = library.DataFrame({"a": y, "b": b})
+    model = wgrad.MLPRegressor((4,), epochs=1, device="cpu").fit(rows, y)
+    assert model.model_.features == features(pd.DataFrame({"a": y, "b": b}), y) != ["a", "b"]
+    none = library.DataFrame({"a": y, "b": [None if value != value else value for value in b]})
+    assert np.array_equal(model.predict(rows), model.predict(none))
+    # Texts that mark a gap are no more than those.
+    assert features(rows, y, missing="-1") == model.model_.features
+
+
+@pytest.mark.parametrize("name", ["pandas", "polars"])
+def test_gaps_that_only_rows_to_predict_have_stand_for_the_mean(name):
+    library = pytest.importorskip(name)
+    y = np.arange(60.0)
+    rows = library.DataFrame({"a": y, "b": (y % 5) + 0.5})
+    model = wgrad.MLPRegressor((4,), epochs=5, lr=0.05, valid=0, device="cpu").fit(rows, y)
+    gap = library.DataFrame({"a": [3.0, 4.0], "b": [float("nan"), 1.5]})
+    mean = library.DataFrame({"a": [3.0, 4.0], "b": [2.5, 1.5]})
+    with pytest.warns(wgrad.TrainingWarning, match="1 cell holds a text or gap"):
+        found = model.predict(gap)
+    assert np.allclose(found, model.predict(mean), rtol=1e-6)
+    classes = wgrad.MLPClassifier((4,), epochs=1, device="cpu").fit(rows, y > 30)
+    assert classes.predict_proba(gap).shape == (2, 2)
+    # What is checked of other rows is checked of these, too.
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(gap[["b", "a"]])
+    with pytest.raises(ValueError, match="infinity"):
+        model.predict(library.DataFrame({"a": [float("inf"), 1.0], "b": [float("nan"), 1.0]}))
+    with pytest.raises(ValueError, match="NaN"), pytest.warns(UserWarning, match="feature names"):
+        model.predict(np.array([[1.0, np.nan]]))
+    # Rows of an array have no names by which columns of a frame could be found.
+    with pytest.raises(ValueError, match="NaN"), pytest.warns(UserWarning, match="feature names"):
+        wgrad.MLPRegressor((4,), epochs=1, device="cpu").fit(rows.to_numpy(), y).predict(gap)
+    with pytest.raises(ValueError, match="NaN"):
+        wgrad.MLPRegressor((4,), device="cpu").partial_fit(rows, y).predict(gap)

@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from . import _wgrad
-from ._frames import free_name, headings, is_frame, is_plain, rules_text, table_of
+from ._frames import free_name, has_gaps, headings, is_frame, is_plain, rules_text, table_of
 from ._model import Model
 from ._options import OF_COLUMNS, OF_FILES, TrainingWarning, distinct, names_of, rules_of, settings_of, task_of, text_of
 
@@ -176,8 +176,12 @@ class _Estimator(BaseEstimator):
             if not is_frame(X):
                 raise ValueError("the model was trained on a data frame with texts or gaps, so it predicts rows of such a frame")
             return self.model_.predict(X)
-        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32], order="C")
-        return self.model_.predict(X)
+        names = getattr(self, "feature_names_in_", None)
+        # The model fills gaps in the columns of tables, which it finds by the names of its features.
+        fills = is_frame(X) and names is not None and list(names) == self.model_.features and has_gaps(X)
+        finite = "allow-nan" if fills else True
+        rows = validate_data(self, X, reset=False, dtype=[np.float64, np.float32], order="C", ensure_all_finite=finite)
+        return self.model_.predict(X if fills else rows)
 
     def _partial_fit(self, X, y):
         options = self._options()

@@ -93,7 +93,8 @@ def _without_odd(values, odd):
     if odd:
         cells = "1 cell holds a text or gap" if odd == 1 else f"{odd} cells hold texts or gaps"
         counts = "counts" if odd == 1 else "count"
-        told = f"{cells} that training did not have, and {counts} as none of the known ones; a number of another type is another text"
+        gaps = "a gap in a column of numbers as their mean; a number of another type is another text"
+        told = f"{cells} that training did not have, and {counts} as none of the known ones, {gaps}"
         warnings.warn(told, TrainingWarning, stacklevel=3)
     return values
 
