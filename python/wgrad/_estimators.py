@@ -16,6 +16,7 @@ from . import _wgrad
 from ._frames import free_name, has_gaps, headings, is_frame, is_plain, rules_text, table_of
 from ._model import Model
 from ._options import OF_COLUMNS, OF_FILES, TrainingWarning, distinct, names_of, rules_of, settings_of, task_of, text_of
+from ._words import reworded, reworded_errors
 
 # Parameters that are no options of the program.
 OF_PYTHON = ("random_state", "verbose")
@@ -78,15 +79,17 @@ class _Estimator(BaseEstimator):
     def _fit(self, X, y, sample_weight):
         """Train on rows whose targets `_encoded` turns into what the crate takes."""
         options = self._options()
-        if is_frame(X) and (not is_plain(X) or any(name in options for name in OF_COLUMNS)):
-            run, begun = self._table_run(X, y, sample_weight, options)
-        else:
-            run, begun = self._array_run(X, y, sample_weight, options), []
-        self._stepper = None
-        self.history_ = []
-        for line in chain(begun, run):
-            self._tell(json.loads(line))
-        self._model = Model(run.model())
+        of_frame = is_frame(X)
+        with reworded_errors(frame=of_frame):
+            if of_frame and (not is_plain(X) or any(name in options for name in OF_COLUMNS)):
+                run, begun = self._table_run(X, y, sample_weight, options)
+            else:
+                run, begun = self._array_run(X, y, sample_weight, options), []
+            self._stepper = None
+            self.history_ = []
+            for line in chain(begun, run):
+                self._tell(json.loads(line), of_frame)
+            self._model = Model(run.model())
         self.loss_curve_ = [epoch["train_loss"] for epoch in self.history_]
         self.n_iter_ = max((epoch["epoch"] for epoch in self.history_), default=0)
         return self
@@ -138,11 +141,13 @@ class _Estimator(BaseEstimator):
             # The table is read on the run's thread before the first event, and is gone with this context.
             return run, list(islice(run, 1))
 
-    def _tell(self, event):
+    def _tell(self, event, of_frame):
         """Keep an event, and show it if that is asked for."""
         kind = event["event"]
         if kind == "warning":
-            warnings.warn(event["message"], TrainingWarning, stacklevel=4)
+            # Rows of a frame are never written again.
+            if "where rows are written again" not in event["message"]:
+                warnings.warn(reworded(event["message"], frame=of_frame), TrainingWarning, stacklevel=4)
         elif kind == "epoch":
             self.history_.append(event)
             if self.verbose:
@@ -206,11 +211,13 @@ class _Estimator(BaseEstimator):
         if getattr(self, "_stepper", None) is None:
             model = None if first else self._model._inner
             settings = settings_of({**options, "valid": 0, "task": task_of(names, labels)})
-            self._stepper = self._begin(settings, X, y, names=names, labels=labels, model=model)
+            with reworded_errors():
+                self._stepper = self._begin(settings, X, y, names=names, labels=labels, model=model)
             self._begun_with = given
             self.loss_curve_ = []
             self.n_iter_ = 0
-        self.loss_curve_.append(self._stepper.step(X, y))
+        with reworded_errors():
+            self.loss_curve_.append(self._stepper.step(X, y))
         self.n_iter_ += 1
         self._model = None
         return self

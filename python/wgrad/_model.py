@@ -8,6 +8,7 @@ import numpy as np
 from . import _wgrad
 from ._frames import arranged, is_frame, table_of
 from ._options import TrainingWarning
+from ._words import reworded_errors
 
 
 class Model:
@@ -58,7 +59,7 @@ class Model:
         if isinstance(rows, (str, os.PathLike)):
             return _without_odd(*self._inner.predict_table(os.fspath(rows)))
         if is_frame(rows):
-            with table_of(rows) as path:
+            with reworded_errors(frame=True), table_of(rows) as path:
                 return _without_odd(*self._inner.predict_table(path))
         return self._inner.predict(array_of(rows))
 

@@ -7,6 +7,7 @@ import numpy as np
 from . import _wgrad
 from ._model import Model, array_of
 from ._options import OF_COLUMNS, OF_FILES, distinct, settings_of, task_of
+from ._words import reworded, reworded_errors
 
 
 class Trainer:
@@ -33,12 +34,18 @@ class Trainer:
         if options.get("task") in (None, "auto"):
             options["task"] = task_of(names, labels)
         weights = None if sample_weight is None else np.ascontiguousarray(sample_weight, dtype=np.float64)
-        self._run = _wgrad.Run.of_rows(settings_of(options), array_of(X), y, names=names, labels=labels, weights=weights)
+        with reworded_errors(estimator=False):
+            self._run = _wgrad.Run.of_rows(settings_of(options), array_of(X), y, names=names, labels=labels, weights=weights)
         self._model = None
 
     def __iter__(self):
         """Give the events as dicts: ``started``, ``progress``, ``epoch``, ``warning``, ``finished``."""
-        return map(json.loads, self._run)
+        with reworded_errors(estimator=False):
+            for line in self._run:
+                event = json.loads(line)
+                if event["event"] == "warning":
+                    event["message"] = reworded(event["message"], estimator=False)
+                yield event
 
     def stop(self):
         """End the training at its next event; the model is the one that it would keep."""
@@ -48,9 +55,10 @@ class Trainer:
     def model(self):
         """The trained network; waits for the end of the training."""
         if self._model is None:
-            for _ in self._run:
+            for _ in self:
                 pass
-            self._model = Model(self._run.model())
+            with reworded_errors(estimator=False):
+                self._model = Model(self._run.model())
         return self._model
 
 

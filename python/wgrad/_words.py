@@ -1,0 +1,43 @@
+"""Messages of the crate in terms of Python: it names options of the program, some of which estimators decide themselves."""
+
+import re
+from contextlib import contextmanager
+
+# What parameters of an estimator or a Trainer say otherwise, as patterns and what stands in their place.
+OF_BOTH = (
+    (r": `wgrad adapters` shows \w+( have f16)?", ""),
+    (r"‘weight’", "‘sample_weight’"),
+    (r", or give ‘decimal’ comma", ""),
+    (r"(say which mark they have with|give) ‘decimal’ point or ‘decimal’ comma", "make the column one of numbers"),
+)
+OF_ESTIMATORS = (
+    (r"‘target’ a,b,c ‘task’ regress", "MLPRegressor with several columns in y"),
+    (r"‘task’ labels", "MLPClassifier with 0 and 1 in several columns of y"),
+    (r"‘task’ classify or labels", "MLPClassifier"),
+    (r"‘task’ classify", "MLPClassifier"),
+    (r"‘task’ regress", "MLPRegressor"),
+)
+OF_TRAINERS = ((r"‘target’ a,b,c ‘task’ regress", "floats in several columns of y"),)
+OF_ARRAYS = ((r"give ‘ignore’ [^`‘]*, or take it out of the table", "take it out of the array"), (r"out of the table", "out of the array"))
+OF_FRAMES = ((r"out of the table", "out of the frame"),)
+
+
+def reworded(text, estimator=True, frame=False):
+    """Return a message of the crate in terms of Python."""
+    # Names out of tables stand in backquotes, and stay.
+    text = re.sub(r"(`[^`]*`)|(?<![\w-])--([a-z][a-z-]*)", lambda it: it[1] or f"‘{it[2].replace('-', '_')}’", text)
+    for pattern, instead in (*OF_BOTH, *(OF_ESTIMATORS if estimator else OF_TRAINERS), *(OF_FRAMES if frame else OF_ARRAYS)):
+        text = re.sub(pattern, instead, text)
+    return text
+
+
+@contextmanager
+def reworded_errors(**kinds):
+    """Reword the errors of the crate that are raised in the context."""
+    try:
+        yield
+    except (ValueError, RuntimeError) as error:
+        told = reworded(str(error), **kinds)
+        if type(error) not in (ValueError, RuntimeError) or told == str(error):
+            raise
+        raise type(error)(told) from None
