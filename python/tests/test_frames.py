@@ -1,5 +1,8 @@
 """Data frames of pandas and polars, column by column."""
 
+import json
+import re
+import warnings
 from datetime import datetime, time, timedelta
 
 import numpy as np
@@ -176,6 +179,9 @@ def test_gaps_that_only_rows_to_predict_have_stand_for_the_mean(name):
     with pytest.warns(wgrad.TrainingWarning, match="1 cell holds a text or gap"):
         found = model.predict(gap)
     assert np.allclose(found, model.predict(mean), rtol=1e-6)
+    if library is pd:
+        whole = model.predict(pd.DataFrame({"a": pd.array([3, 4], "Int64"), "b": pd.array([None, 1.5], "Float64")}))
+        assert np.array_equal(whole, found)
     classes = wgrad.MLPClassifier((4,), epochs=1, device="cpu").fit(rows, y > 30)
     assert classes.predict_proba(gap).shape == (2, 2)
     # What is checked of other rows is checked of these, too.
@@ -190,3 +196,76 @@ def test_gaps_that_only_rows_to_predict_have_stand_for_the_mean(name):
         wgrad.MLPRegressor((4,), epochs=1, device="cpu").fit(rows.to_numpy(), y).predict(gap)
     with pytest.raises(ValueError, match="NaN"):
         wgrad.MLPRegressor((4,), device="cpu").partial_fit(rows, y).predict(gap)
+
+
+def test_frames_that_have_no_rows_yet_or_are_of_arrow_are_refused_with_advice():
+    polars, arrow = pytest.importorskip("polars"), pytest.importorskip("pyarrow")
+    y = np.arange(60.0)
+    columns = {"a": y, "t": ["kyiv", "lviv"] * 30}
+    model = wgrad.MLPRegressor((4,), epochs=1, device="cpu").fit(polars.DataFrame(columns), y)
+    for rows, said in ((polars.DataFrame(columns).lazy(), r"LazyFrame.*collect\(\)"), (arrow.table(columns), r"pyarrow.*to_pandas\(\)")):
+        for action in (lambda rows: wgrad.MLPRegressor().fit(rows, y), model.predict, model.model_.predict):
+            with pytest.raises(ValueError, match=said):
+                action(rows)
+        with pytest.raises(ValueError, match=said):
+            wgrad.MLPClassifier().partial_fit(rows, y, classes=y)
+    # Numbers of Arrow are an array.
+    numbers = arrow.table({"a": y, "b": y % 3})
+    assert wgrad.MLPRegressor((4,), epochs=1, device="cpu").fit(numbers, y).predict(numbers).shape == (60,)
+
+
+def target_of(model, tmp_path):
+    """The name of the target in a file of a model."""
+    model.model_.save(tmp_path / "model.safetensors")
+    data = (tmp_path / "model.safetensors").read_bytes()
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return re.search(r'target\W+([\w, ]+)', " ".join(header["__metadata__"].values()))[1].strip()
+
+
+@pytest.mark.parametrize("name", ["pandas", "polars"])
+def test_the_target_has_the_name_of_its_series(name, tmp_path):
+    library = pytest.importorskip(name)
+    rows = library.DataFrame({"t": ["u", "v"] * 30, "price": np.arange(60.0), "c": ["a", "b", "c"] * 20})
+    fit = lambda y, kind=wgrad.MLPRegressor: kind((4,), epochs=1, device="cpu").fit(rows[["t", "price"]], y)
+    assert target_of(fit(rows["c"], wgrad.MLPClassifier), tmp_path) == "c"
+    assert target_of(fit(rows["price"]), tmp_path) == "price_"
+    assert target_of(fit(rows["price"].to_numpy()), tmp_path) == "target"
+    assert target_of(fit(rows["price"].rename("self")), tmp_path) == "self"
+    weighed = wgrad.MLPRegressor((4,), epochs=1, device="cpu")
+    y = library.Series(name="sample_weight", **({"data": np.arange(60.0)} if library is pd else {"values": np.arange(60.0)}))
+    assert target_of(weighed.fit(rows[["t"]], y, sample_weight=np.ones(60)), tmp_path) == "sample_weight"
+
+
+def test_dates_are_no_numbers_to_predict():
+    X = np.arange(60.0)[:, None]
+    days = pd.Series(pd.date_range("2024-01-01", periods=60))
+    frames = (X, pd.DataFrame({"t": ["u", "v"] * 30}))
+    for rows in frames:
+        for y, said in ((days, "dates"), (days.to_numpy(), "dates"), (days - days[0], "durations")):
+            with pytest.raises(ValueError, match=f"^y holds {said}"):
+                wgrad.MLPRegressor((4,), epochs=1, device="cpu").fit(rows, y)
+    with pytest.raises(ValueError, match="^y holds dates"):
+        wgrad.MLPRegressor((4,), device="cpu").partial_fit(X, days)
+    with pytest.raises(ValueError, match="y holds .*datetime"):
+        wgrad.Trainer(X, days, task="regress")
+
+
+def test_a_class_whose_rows_have_no_weight_is_told():
+    X, y = np.arange(60.0)[:, None], np.array(["en", "fr", "vi"])[np.arange(60) % 3]
+    for rows in (X, pd.DataFrame({"t": ["u", "v"] * 30})):
+        with pytest.warns(wgrad.TrainingWarning, match="^sample_weight: all rows of class 'vi' have weight 0"):
+            wgrad.MLPClassifier((4,), epochs=1, device="cpu").fit(rows, y, sample_weight=(y != "vi").astype(float))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        wgrad.MLPClassifier((4,), epochs=1, device="cpu").fit(X % 7, y, sample_weight=1.0)
+
+
+def test_a_first_column_without_a_name_is_refused():
+    for library in (pd, pytest.importorskip("polars")):
+        for name in ("", " "):
+            rows = library.DataFrame({name: np.random.default_rng(0).normal(size=60), "t": ["u", "v"] * 30})
+            with pytest.raises(ValueError, match="column 1 has no name"):
+                features(rows)
+        # It may be there when predicting, as names of rows.
+        model = wgrad.MLPRegressor((4,), epochs=1, device="cpu").fit(rows[["t"]], np.arange(60.0))
+        assert np.array_equal(model.predict(rows), model.predict(rows[["t"]]))

@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from . import _wgrad
-from ._frames import free_name, has_gaps, headings, is_frame, is_plain, rules_text, table_of
+from ._frames import free_name, has_gaps, headings, is_frame, is_plain, refuse_other_tables, rules_text, table_of
 from ._model import Model
 from ._options import OF_COLUMNS, OF_FILES, TrainingWarning, distinct, names_of, rules_of, settings_of, task_of, text_of
 from ._words import reworded, reworded_errors
@@ -113,6 +113,9 @@ class _Estimator(BaseEstimator):
         )
 
     def _table_run(self, X, y, sample_weight, options):
+        # A series has a name, by which tables to evaluate find the column.
+        name = getattr(y, "name", None)
+        target = name if isinstance(name, str) and name.strip() and name.isprintable() else "target"
         y = np.asarray(y)
         if y.ndim != 1:
             raise ValueError("several targets go with arrays of numbers; give such, or one target")
@@ -122,16 +125,16 @@ class _Estimator(BaseEstimator):
         self.n_features_in_ = X.shape[1]
         self.feature_names_in_ = np.asarray(headings(X), dtype=object)
         self._table_columns = list(self.feature_names_in_)
-        target = free_name(X, "target")
+        target = free_name(X, target)
         further = {target: y if names is None else np.asarray(names, dtype=object)[y]}
         if sample_weight is not None:
-            weight = free_name(X, "sample_weight")
+            weight = free_name(X, "sample_weight", further)
             further[weight] = np.asarray(sample_weight, dtype=np.float64)
             options["weight"] = weight
         options["task"] = task_of(names, False)
         columns, ignored = options.pop("columns", None), names_of(options.get("ignore"))
         rules = rules_text(X, columns, [*ignored, options.get("group"), options.get("split_column")])
-        ignored += [name for name, rule in rules_of(columns) if rule.strip() == "ignore"]
+        ignored += [name for name, rule in rules_of(columns) if str(rule).strip() == "ignore"]
         if rules:
             options["columns"] = rules
         # The form of the file is known.
@@ -189,6 +192,7 @@ class _Estimator(BaseEstimator):
         return self.model_.predict(X if fills else rows)
 
     def _partial_fit(self, X, y):
+        refuse_other_tables(X)
         options = self._options()
         for name in (*OF_COLUMNS, "members"):
             if name in options:
@@ -225,8 +229,9 @@ class _Estimator(BaseEstimator):
     def _begin(self, settings, X, y, *, model, **kinds):
         """Prepare steps of whole batches, also where the first rows are fewer than a batch."""
         stepper = _wgrad.Stepper(settings, X, y, model=model, **kinds)
-        batch = text_of("batch_size", "auto" if self.recipe else 32) if self.batch_size is None else text_of("batch_size", self.batch_size)
-        # Recipes have batches of up to 256 rows, and auto of no more than there are. More than the last figure would be a large table.
+        usual = "auto" if self.recipe else 32
+        batch = text_of("batch_size", usual if self.batch_size is None else self.batch_size)
+        # Recipes have batches of up to 256 rows, and auto of no more than there are. More than the first figure would be a large table.
         batch = min(int(batch), 65_536) if batch.isdigit() else 256
         if len(X) >= batch:
             return stepper
@@ -255,7 +260,20 @@ class MLPClassifier(ClassifierMixin, _Estimator):
         except TypeError:
             distinct(y)
             raise
-        return self._fit(X, y, sample_weight)
+        self._fit(X, y, sample_weight)
+        self._tell_of_weights(y, sample_weight)
+        return self
+
+    def _tell_of_weights(self, y, sample_weight):
+        """Warn of classes whose rows do not count."""
+        if sample_weight is None or self._labels:
+            return
+        index = np.searchsorted(self.classes_, np.asarray(y).ravel())
+        weights = np.broadcast_to(np.asarray(sample_weight, dtype=np.float64), index.shape)
+        weights = np.bincount(index, weights=weights, minlength=len(self.classes_))
+        for name in self.classes_[weights == 0]:
+            told = f"sample_weight: all rows of class {str(name)!r} have weight 0, so that nothing is learned of it"
+            warnings.warn(told, TrainingWarning, stacklevel=3)
 
     def partial_fit(self, X, y, classes=None):
         """Train on these rows once, batch by batch. The first call needs all ``classes``, and its rows say how columns are scaled."""
@@ -338,6 +356,10 @@ class MLPRegressor(RegressorMixin, _Estimator):
         return self._partial_fit(X, y)
 
     def _encoded(self, y, known=False):
+        y = np.asarray(y)
+        what = {"M": "dates", "m": "durations"}.get(y.dtype.kind)
+        if what is not None:
+            raise ValueError(f"y holds {what}; give numbers, such as the days since one, or seconds")
         y = np.ascontiguousarray(y, dtype=np.float64)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)

@@ -12,8 +12,19 @@ import numpy as np
 from ._options import rules_of, text_of
 
 
+def refuse_other_tables(rows):
+    """Refuse tables that are no frames yet."""
+    if is_polars(rows) and type(rows).__name__ == "LazyFrame":
+        raise ValueError("a LazyFrame has no rows yet; give the frame that its collect() returns")
+    if type(rows).__module__.split(".")[0] == "pyarrow" and hasattr(rows, "schema"):
+        # Numbers are rows of an array.
+        if not all(re.match(r"u?int|float|double|halffloat", str(field.type)) for field in rows.schema):
+            raise ValueError("a table of pyarrow is no data frame; give its to_pandas(), or polars.from_arrow of it")
+
+
 def is_frame(rows):
     """Return whether these are rows of a data frame."""
+    refuse_other_tables(rows)
     return not isinstance(rows, np.ndarray) and hasattr(rows, "columns") and hasattr(rows, "dtypes")
 
 
@@ -65,9 +76,9 @@ def rules_text(frame, given, left_out=()):
     return ", ".join(text_of("columns", rules) for rules in (given, kinds) if rules)
 
 
-def free_name(frame, wanted):
-    """Return a name that no column of the frame has."""
-    taken = set(headings(frame))
+def free_name(frame, wanted, taken=()):
+    """Return a name that no column of the frame has, nor one of the names that are ``taken``."""
+    taken = {*headings(frame), *taken}
     while wanted in taken:
         wanted += "_"
     return wanted
@@ -170,6 +181,8 @@ def table_of(frame, further=None, ignored=()):
     infinite = infinite_in(frame)
     if infinite is not None:
         raise ValueError(f"column {infinite!r} holds an infinite number; replace it, or leave its row out")
+    if further and not all(name.strip() for name in names[:1]):
+        raise ValueError("column 1 has no name, so that it would be taken for names of rows; name it, or leave it out of the frame")
     others, refusals = {}, {}
     for place, name in enumerate(names):
         series = series_of(frame, place)
@@ -210,4 +223,7 @@ def with_columns(frame, columns):
         import polars
 
         return frame.with_columns(*[polars.Series(name, values) for name, values in columns.items()])
-    return frame.assign(**columns)
+    frame = frame.copy(deep=False)
+    for name, values in columns.items():
+        frame[name] = values
+    return frame

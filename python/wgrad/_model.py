@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 
 from . import _wgrad
-from ._frames import arranged, is_frame, table_of
+from ._frames import arranged, is_frame, refuse_other_tables, table_of
 from ._options import TrainingWarning
 from ._words import reworded_errors
 
@@ -106,6 +106,7 @@ def _restored(data):
 
 def array_of(rows):
     """Return rows as an array of floats ``[rows, columns]``, without a copy where they are one."""
+    refuse_other_tables(rows)
     rows = np.asarray(rows)
     if rows.dtype not in (np.float32, np.float64):
         rows = rows.astype(np.float64)

@@ -18,7 +18,10 @@ OF_ESTIMATORS = (
     (r"‘task’ regress", "MLPRegressor"),
 )
 OF_TRAINERS = ((r"‘target’ a,b,c ‘task’ regress", "floats in several columns of y"),)
-OF_ARRAYS = ((r"give ‘ignore’ [^`‘]*, or take it out of the table", "take it out of the array"), (r"out of the table", "out of the array"))
+OF_ARRAYS = (
+    (r"give ‘ignore’ .*, or take it out of the table", "take it out of the array"),
+    (r"out of the table", "out of the array"),
+)
 OF_FRAMES = ((r"out of the table", "out of the frame"),)
 
 
