@@ -1247,6 +1247,11 @@ fn predictions_do_not_overwrite_what_is_there() {
     assert_eq!(fs::read(place.path("classes.csv")).unwrap(), table);
     let predict = ["predict", "r", "classes.csv", "--out", "p.csv"];
     place.ok(&predict);
+    for (out, name) in [("new.csv.gz", "new.csv"), ("new.parquet", "new.csv")] {
+        let args = ["predict", "r", "classes.csv", "--out", out];
+        let want = format!("predictions are written as CSV; give a name such as {name}");
+        place.refused(2, &args, &["--out", &want]);
+    }
     place.write("p.csv", "mine");
     place.refused(2, &predict, &["--out", "p.csv is there already", "--force"]);
     assert_eq!(fs::read(place.path("p.csv")).unwrap(), b"mine");

@@ -119,6 +119,12 @@ const WITHOUT_EFFECT: &[(&str, &str, &str, &str)] = &[
     ),
     (
         "train",
+        "groups",
+        "n.csv --target y --groups 0.*:lr=0.3,frozen=true",
+        "lr=0.3 of 0.* changes nothing",
+    ),
+    (
+        "train",
         "dropout-schedule",
         "n.csv --target y --layers dense(3),relu,dropout(0),dense --dropout-schedule cosine",
         "every dropout layer has a rate of 0",

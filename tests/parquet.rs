@@ -86,6 +86,9 @@ fn all_compressions_and_forms_hold_the_same_table() {
     }
     let refused = Dataset::from_csv(file("few-zstd.feather"), Target::number("y")).unwrap_err();
     assert!(refused.to_string().contains("zstd within; write it with lz4"), "{refused}");
+    let refused = Dataset::from_csv(file("few-brotli.parquet"), Target::number("y")).unwrap_err();
+    let want = "Parquet data that is compressed with brotli within; write it with snappy, gzip, lz4 or zstd";
+    assert!(refused.to_string().contains(want), "{refused}");
 }
 
 #[test]

@@ -491,6 +491,31 @@ fn settings_of_all_trials_stay_with_an_optimizer_that_is_tried() {
 }
 
 #[test]
+fn trials_are_judged_by_the_same_rows() {
+    let place = tables();
+    let grid = "sweep t.csv --target y --config x.toml --search grid";
+    place.write("x.toml", "epochs = 1\nhidden = \"4\"\nseed = [0, 1]");
+    place.out(&format!("{grid} --out a --quiet"));
+    for trial in [0, 1] {
+        let config = place.read(&format!("a/trials/{trial}/config.toml"));
+        assert!(config.contains(&format!("\nseed = {trial}\n")), "{config}");
+        assert!(config.contains("split-seed = 0"), "{config}");
+    }
+    for (range, want) in [
+        ("gaps = [\"median\", \"drop\"]", "x.toml: gaps: drop cannot be one of several values"),
+        (
+            "positive = [\"p\", \"q\"]",
+            "x.toml: positive: it cannot be tried, since it decides rows or places",
+        ),
+        ("lr-x = 3", "x.toml: `lr-x` is not a setting"),
+    ] {
+        place.write("x.toml", &format!("epochs = 1\nlr = [0.1, 0.01]\n{range}"));
+        let said = place.refused(&format!("{grid} --out b"));
+        assert!(said.contains(want), "{said}");
+    }
+}
+
+#[test]
 fn losses_that_do_not_compare_are_told_where_they_choose() {
     let place = tables();
     let sweep = "sweep t.csv --target y --config x.toml --search grid";
@@ -508,6 +533,9 @@ fn losses_that_do_not_compare_are_told_where_they_choose() {
         ("loss = [\"mse\", \"huber\"]", " --stop-metric rmse", false),
         ("reduction = [\"mean\", \"sum\"]", "", true),
         ("target-scale = [\"standard\", \"log\"]", "", true),
+        ("scale = [\"standard\", \"none\"]", "", true),
+        ("scale = [\"standard\", \"robust\"]", "", false),
+        ("scale = [\"standard\", \"none\"]\ntarget-scale = \"standard\"", "", false),
         ("loss = \"huber\"\nlr = [0.1, 0.01]", "", false),
         ("lr = [0.1, 0.01]", "", false),
     ] {
@@ -519,6 +547,7 @@ fn losses_that_do_not_compare_are_told_where_they_choose() {
     for (file, more, want) in [
         ("class-weights = [\"none\", \"balanced\"]", "", true),
         ("class-weights = [\"none\", \"balanced\"]", " --stop-metric accuracy", false),
+        ("scale = [\"standard\", \"none\"]", "", false),
         ("loss = \"cross-entropy(label-smoothing={s})\"\n[variables]\ns = [0.1, 0.3]", "", true),
         (
             "loss = \"cross-entropy(label-smoothing=0.3)\"\nsmoothing-schedule = [\"constant\", \"cosine\"]",

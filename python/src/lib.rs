@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -117,12 +117,19 @@ enum Source {
 }
 
 /// A training on a thread of its own. Iterate over its events, which are lines of JSON; then take the model.
-#[pyclass]
+///
+/// All methods take it as it is, so that a thread may stop the run while another one waits for its next event.
+#[pyclass(frozen)]
 struct Run {
     lines: Mutex<Receiver<String>>,
     stop: Arc<AtomicBool>,
-    worker: Option<JoinHandle<wgrad::Result<Ensemble>>>,
-    model: Option<Ensemble>,
+    state: Mutex<RunState>,
+}
+
+enum RunState {
+    Training(JoinHandle<wgrad::Result<Ensemble>>),
+    Ended(Ensemble),
+    Failed,
 }
 
 #[pymethods]
@@ -161,7 +168,7 @@ impl Run {
     }
 
     /// Returns the next event; raises what Ctrl-C raises, after the run was told to stop.
-    fn __next__(&mut self, py: Python<'_>) -> PyResult<Option<String>> {
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<String>> {
         loop {
             if let Err(interrupt) = py.check_signals() {
                 self.stop();
@@ -188,17 +195,20 @@ impl Run {
     }
 
     /// Returns the trained network or ensemble, once the run has ended.
-    fn model(&mut self, py: Python<'_>) -> PyResult<Model> {
+    fn model(&self, py: Python<'_>) -> PyResult<Model> {
         self.end(py)?;
-        let ensemble = self
-            .model
-            .clone()
-            .ok_or_else(|| PyRuntimeError::new_err("the run has failed, so there is no model"))?;
-        Model::new(ensemble)
+        match &*self.state() {
+            RunState::Ended(ensemble) => Model::new(ensemble.clone()),
+            _ => Err(PyRuntimeError::new_err("the run has failed, so there is no model")),
+        }
     }
 }
 
 impl Run {
+    fn state(&self) -> MutexGuard<'_, RunState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn begin(settings: &[(String, String)], source: Source) -> PyResult<Self> {
         let settings = named(settings)?;
         let (sender, lines) = channel();
@@ -211,18 +221,29 @@ impl Run {
             };
             train(&run, &sender, &stopped).map_err(|error| settings.locate(error))
         });
-        Ok(Self { lines: Mutex::new(lines), stop, worker: Some(worker), model: None })
+        Ok(Self { lines: Mutex::new(lines), stop, state: Mutex::new(RunState::Training(worker)) })
     }
 
-    /// Waits for the end of the run.
-    fn end(&mut self, py: Python<'_>) -> PyResult<()> {
-        let Some(worker) = self.worker.take() else { return Ok(()) };
-        let ended = py.detach(|| worker.join());
+    /// Waits for the end of the run, whose error is raised once.
+    fn end(&self, py: Python<'_>) -> PyResult<()> {
+        // Whoever waits for another thread's wait must not hold Python's lock either.
+        let ended = py.detach(|| {
+            let mut state = self.state();
+            match std::mem::replace(&mut *state, RunState::Failed) {
+                RunState::Training(worker) => Some(worker.join().map(|ended| {
+                    ended.map(|ensemble| *state = RunState::Ended(ensemble))
+                })),
+                other => {
+                    *state = other;
+                    None
+                }
+            }
+        });
+        let Some(ended) = ended else { return Ok(()) };
         let ended = ended.map_err(|_| {
             PyRuntimeError::new_err("the training has panicked; please report this")
         })?;
-        self.model = Some(ended.map_err(raised)?);
-        Ok(())
+        ended.map_err(raised)
     }
 }
 

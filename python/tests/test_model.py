@@ -1,6 +1,7 @@
 """Models, trainings with their events, and files that other programs read."""
 
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -35,6 +36,16 @@ def test_a_training_can_be_stopped():
             trainer.stop()
     assert 3 <= epochs < 1000
     assert trainer.model.predict(X).shape == (200, 1)
+
+
+def test_a_training_can_be_stopped_by_another_thread():
+    X, y = rows()
+    trainer = wgrad.Trainer(X, y, epochs=10**6, device="cpu")
+    timer = threading.Timer(0.3, trainer.stop)
+    timer.start()
+    # Waits for the end, and holds nothing that the other thread needs.
+    assert trainer.model.predict(X).shape == (200, 1)
+    timer.join()
 
 
 def test_members_name_themselves():

@@ -408,6 +408,14 @@ fn damaged(format: &str, error: &ArrowError) -> io::Error {
             "Arrow data that is compressed with zstd within; write it with lz4 or without compression, or as Parquet",
         );
     }
+    if let Some(codec) = text.split("Disabled feature at compile time: ").nth(1) {
+        return io::Error::new(
+            io::ErrorKind::Unsupported,
+            format!(
+                "{format} data that is compressed with {codec} within; write it with snappy, gzip, lz4 or zstd"
+            ),
+        );
+    }
     io::Error::other(format!(
         "the {format} data is damaged or truncated ({text}); copy the file again"
     ))

@@ -196,6 +196,8 @@ pub(super) fn text(days: f64, format: Option<&str>, timed: bool) -> String {
         ("%m", format!("{month:02}")),
         ("%d", format!("{day:02}")),
         ("%H", format!("{hour:02}")),
+        ("%I", format!("{:02}", (hour + 11.0) % 12.0 + 1.0)),
+        ("%p", if hour < 12.0 { "AM" } else { "PM" }.to_string()),
         ("%M", format!("{minute:02}")),
         ("%S", second),
         ("%%", "%".to_string()),
@@ -250,7 +252,7 @@ impl Scanner<'_> {
     }
 }
 
-/// Reads `2026-11-28`, with or without a time such as `T10:20`, `10:20:30.5`, `Z` or `+01:00`; slashes may stand for hyphens.
+/// Reads `2026-11-28`, with or without a time such as `T10:20`, `10:20:30.5`, `Z`, ` UTC` or `+01:00`; slashes may stand for hyphens.
 fn iso(text: &str) -> Option<(f64, bool)> {
     let mut scan = Scanner(text);
     let year = scan.digits(4, 4)?;
@@ -267,7 +269,7 @@ fn iso(text: &str) -> Option<(f64, bool)> {
     let minute = scan.digits(2, 2)? as f64;
     let second = if scan.letter(&[':']).is_some() { scan.seconds()? } else { 0.0 };
     let local = days(date, [hour, minute, second])?;
-    if scan.0.is_empty() || scan.letter(&['Z']).is_some() && scan.0.is_empty() {
+    if matches!(scan.0, "" | "Z" | " UTC" | "UTC") {
         return Some((local, true));
     }
     let sign = if scan.letter(&['+', '-'])? == '-' { -1.0 } else { 1.0 };
@@ -281,10 +283,12 @@ fn iso(text: &str) -> Option<(f64, bool)> {
     scan.0.is_empty().then_some((local - offset, true))
 }
 
-/// Reads a text as a format says: `%Y`, `%m`, `%b` or `%B` for the name of a month, `%d`, `%H`, `%M`, `%S`, and all else as it stands.
+/// Reads a text as a format says: `%Y`, `%m`, `%b` or `%B` for the name of a month, `%d`, `%H`, `%M`, `%S`,
+/// `%I` and `%p` for an hour of half a day with AM or PM, and all else as it stands.
 fn by_format(text: &str, format: &str) -> Option<(f64, bool)> {
     let mut scan = Scanner(text);
     let (mut date, mut time, mut timed) = ([0, 1, 1], [0.0; 3], false);
+    let (mut of_half, mut is_later) = (false, None);
     let mut letters = format.chars();
     while let Some(letter) = letters.next() {
         if letter != '%' {
@@ -297,10 +301,21 @@ fn by_format(text: &str, format: &str) -> Option<(f64, bool)> {
             'b' | 'B' => date[1] = scan.month()?,
             'd' => date[2] = scan.digits(1, 2)?,
             'H' => (time[0], timed) = (scan.digits(1, 2)? as f64, true),
+            'I' => {
+                let hour = scan.digits(1, 2).filter(|hour| (1..=12).contains(hour))?;
+                (time[0], timed, of_half) = ((hour % 12) as f64, true, true);
+            }
+            'p' => {
+                is_later = Some(scan.letter(&['P', 'p', 'A', 'a'])?.eq_ignore_ascii_case(&'p'));
+                scan.letter(&['M', 'm'])?;
+            }
             'M' => (time[1], timed) = (scan.digits(1, 2)? as f64, true),
             'S' => (time[2], timed) = (scan.seconds()?, true),
             other => _ = scan.letter(&[other])?,
         }
+    }
+    if of_half {
+        time[0] += if is_later? { 12.0 } else { 0.0 };
     }
     scan.0.is_empty().then_some((days(date, time)?, timed))
 }
@@ -319,6 +334,21 @@ mod tests {
         assert_eq!(parsed("2026/11/28"), Some((20_785.0, false)));
         assert_eq!(parse("28.11.2026 10:20", Some("%d.%m.%Y %H:%M")).map(|it| it.1), Some(true));
         assert_eq!(parse("28.11.2026", Some("%d.%m.%Y")), Some((20_785.0, false)));
+        assert_eq!(parsed("1970-01-02 12:00:00 UTC"), Some((1.5, true)));
+        for (text, days) in [
+            ("12:30 AM", 0.5 / 24.0),
+            ("12:30 pm", 12.5 / 24.0),
+            ("6:00 PM", 0.75),
+            ("11:00 am", 11.0 / 24.0),
+        ] {
+            let (format, cell) = ("%m/%d/%Y %I:%M %p", format!("1/1/1970 {text}"));
+            assert_eq!(parse(&cell, Some(format)), Some((days, true)), "{text}");
+            let again = super::text(days, Some(format), true);
+            assert_eq!(parse(&again, Some(format)), Some((days, true)), "{again}");
+        }
+        for text in ["1/1/1970 13:00 PM", "1/1/1970 0:30 AM", "1/1/1970 6:00", "1/1/1970 6:00 XM"] {
+            assert_eq!(parse(text, Some("%m/%d/%Y %I:%M %p")), None, "{text}");
+        }
         for (text, format) in [
             ("28 Nov 2026", "%d %b %Y"),
             ("28-NOV-2026", "%d-%b-%Y"),

@@ -212,6 +212,13 @@ fn advice(names: &[&str], lacking: &[&str]) -> String {
         return "the first line looks like data: a header line with the columns' names is needed"
             .into();
     }
+    // Columns of an array, whose target has a file of its own.
+    if names.first() == Some(&"x0") && lacking == ["y"] {
+        return format!(
+            "for the targets of an array, name their file in ‘target’; the table has {}",
+            list(names)
+        );
+    }
     let mut near: Vec<&str> = Vec::new();
     // Of very many missing names the first ones are enough, since each is compared with all names.
     let short = |name: &&&str| !name.is_empty() && name.len() <= LONG_NAME;
@@ -423,6 +430,11 @@ mod tests {
         assert_eq!(
             said,
             "f: there are no columns `b`, `c`; the table has `a`, `x`; is this the right table?"
+        );
+        let said = find_all(&["x0", "x1"], &["y"], "f").unwrap_err().to_string();
+        assert!(
+            said.contains("for the targets of an array, name their file in ‘target’"),
+            "{said}"
         );
         let said = find_all(&["a", "a"], &["a"], "f").unwrap_err().to_string();
         assert!(said.contains("both named `a`"), "{said}");

@@ -44,6 +44,9 @@ const WORKBOOK_PROBLEM: &str = "the file is an Excel workbook, which this progra
 const MEMORY_PROBLEM: &str = "the table is a workbook, an archive or Parquet, which are not read in memory; save it as CSV in UTF-8, or give it \
                               as a file";
 
+const PACKED_PROBLEM: &str = "the file holds Parquet, Arrow, a workbook or an archive within gzip or zstd; decompress it first: such files \
+                              compress their data themselves";
+
 /// Bytes of a table, without compression; of an array, the text of a table.
 pub(super) struct TableBytes {
     bytes: ByteStream,
@@ -122,7 +125,7 @@ impl TableBytes {
 
     /// Reads bytes that are in memory.
     fn of_memory(bytes: Arc<[u8]>, notes: (Option<&Path>, Option<&str>)) -> io::Result<Self> {
-        if [ZIP, PARQUET, b"ARROW1"].iter().any(|format| bytes.starts_with(format)) {
+        if needs_file(&bytes) {
             return Err(io::Error::new(io::ErrorKind::Unsupported, MEMORY_PROBLEM));
         }
         Ok(Self { at_hand: true, ..Self::of(io::Cursor::new(bytes), notes)? })
@@ -144,6 +147,9 @@ impl TableBytes {
         }
         let (mut bytes, packed, taken) = unpacked(source)?;
         let first = peek(&mut bytes)?;
+        if packed && needs_file(&first) {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, PACKED_PROBLEM));
+        }
         let array = is_array(&first);
         #[cfg(feature = "parquet")]
         if first.starts_with(ARROW_STREAM) && target.is_none() {
@@ -210,6 +216,11 @@ impl TableBytes {
     pub(super) fn array_notes(&self) -> Option<&ArrayNotes> {
         self.array.as_ref()
     }
+}
+
+/// Returns true for formats that are not read from their first byte to the last.
+fn needs_file(first: &[u8]) -> bool {
+    [ZIP, PARQUET, b"ARROW1"].iter().any(|format| first.starts_with(format))
 }
 
 /// Returns true for a file that may be opened more than once; a pipe may not.
@@ -371,6 +382,10 @@ mod tests {
             (b"\xff\xff\xff\xff\x10\0", "--features parquet"),
         ] {
             assert!(read(first.to_vec()).unwrap_err().contains(name), "{name}");
+        }
+        for within in [b"PAR1....", b"ARROW1..", b"PK\x03\x04...."] {
+            let said = read(gzip(within)).unwrap_err();
+            assert!(said.contains("within gzip or zstd; decompress it first"), "{said}");
         }
         // The beginning of a name is none of them.
         assert_eq!(read(b"PARK,BZh9\n".to_vec()).unwrap(), b"PARK,BZh9\n");

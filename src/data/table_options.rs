@@ -65,7 +65,8 @@ impl FromStr for GapRule {
 /// How dates are read, and what a network gets of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DateRule {
-    /// Format of `%Y`, `%m`, `%b` (name of a month in English), `%d`, `%H`, `%M`, `%S` and letters between them; `None` for ISO 8601.
+    /// Format of `%Y`, `%m`, `%b` (name of a month in English), `%d`, `%H`, `%I` with `%p`, `%M`, `%S` and letters
+    /// between them; `None` for ISO 8601.
     pub format: Option<String>,
     /// Parts that are inputs; none for the usual ones.
     pub parts: Vec<DatePart>,

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use super::cell::{self, GapMarks, NotNumber, shown};
 use super::column::places_of_texts;
+use super::date;
 use super::header::list;
 use super::kinds::DeclaredType;
 use super::schema::{BinaryColumn, Target, TargetKind};
@@ -440,6 +441,18 @@ impl TargetColumn<'_> {
             );
             return Err(Error::table(self.source, problem).at_column(self.name));
         }
+        let dates = self.distinct.iter().filter(|cell| date::parse(cell.text, None).is_some());
+        let dates: usize = dates.map(|cell| cell.count).sum();
+        if dates * 2 > rows {
+            let problem = format!(
+                "column {}: {} of {} cells are dates, and no network predicts a date; make a number of it, such as the days since a day, or \
+                 take each as a class with ‘task’ classify",
+                shown(self.name),
+                count(dates as u64),
+                count(rows as u64)
+            );
+            return Err(Error::table(self.source, problem).at_column(self.name));
+        }
         let or_numbers = if numbers { ", or as a number with ‘task’ regress" } else { "" };
         Err(Error::table(
             self.source,
@@ -806,6 +819,11 @@ mod tests {
         assert!(marker.starts_with("t.csv:7: column `y`: `NA`"), "{marker}");
         let endless = said(&["1", "inf", "0", "1", "0", "1", "0"]);
         assert!(endless.starts_with("t.csv:3: column `y`: `inf` is not a finite"), "{endless}");
+        let dates = said(&["2024-01-01", "2024-01-02", "2024-01-03", "later"]);
+        assert!(
+            dates.contains("3 of 4 cells are dates, and no network predicts a date"),
+            "{dates}"
+        );
         let names = said(&["ann", "bob", "eve", "ann"]);
         assert!(names.contains("3 different texts in 4 rows look like an identifier"), "{names}");
         assert!(said(&["a", "a", "a"]).contains("every row has the class `a`"));

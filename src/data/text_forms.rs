@@ -4,12 +4,13 @@
 //! Absent on purpose: reading of them, since a text alone tells neither day from month nor one currency from the next.
 
 use super::cell::{self, shown};
+use super::csv::marks::{digits, grouped};
 use super::date;
 use super::header::option_value;
 use crate::shape::count;
 
 /// Usual forms of dates that ISO 8601 does not have; the text alone does not tell day from month.
-const USUAL_DATES: [&str; 9] = [
+const USUAL_DATES: [&str; 17] = [
     "%d.%m.%Y",
     "%m/%d/%Y",
     "%d/%m/%Y",
@@ -19,6 +20,14 @@ const USUAL_DATES: [&str; 9] = [
     "%d. %b %Y",
     "%b %d, %Y",
     "%b %d %Y",
+    "%d.%m.%Y %H:%M",
+    "%d.%m.%Y %H:%M:%S",
+    "%m/%d/%Y %H:%M",
+    "%d/%m/%Y %H:%M",
+    "%m/%d/%Y %H:%M:%S",
+    "%d/%m/%Y %H:%M:%S",
+    "%m/%d/%Y %I:%M %p",
+    "%m/%d/%Y %I:%M:%S %p",
 ];
 /// Bytes of a text that may be a date or a number with a unit.
 const LONGEST: usize = 40;
@@ -27,17 +36,32 @@ const LONGEST_UNIT: usize = 5;
 /// Number of texts that are tried in any case.
 const TRIED: usize = 10;
 
-/// Sign or unit beside a number: `%`, `$`, `kg`.
+/// Blanks and apostrophes that stand between thousands.
+const BETWEEN: [char; 5] = [' ', '\u{a0}', '\u{202f}', '\'', '’'];
+
+/// Place of a sign or unit in a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum UnitPlace {
+    Before,
+    Behind,
+    BetweenThousands,
+}
+
+/// Sign or unit of a number: `%`, `$`, `kg`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Unit {
     text: String,
-    /// True if it stands before the number.
-    leads: bool,
+    place: UnitPlace,
 }
 
 impl Unit {
     /// Returns the unit of a trimmed text that is a number with one.
     fn of(cell: &str) -> Option<Self> {
+        let mark = cell.chars().find(|letter| BETWEEN.contains(letter));
+        let unit = mark.map(|it| Self { text: it.into(), place: UnitPlace::BetweenThousands });
+        if let Some(unit) = unit.filter(|unit| unit.is_of(cell)) {
+            return Some(unit);
+        }
         let begin = cell.find(|letter: char| letter.is_ascii_digit() || "+-.".contains(letter))?;
         let end = cell.rfind(|letter: char| letter.is_ascii_digit())? + 1;
         let before = cell[..begin].trim();
@@ -49,32 +73,38 @@ impl Unit {
             }
             _ => (before, cell.get(end..)?.trim()),
         };
-        let (text, leads) = match (before.is_empty(), after.is_empty()) {
-            (false, true) => (before, true),
-            (true, false) => (after, false),
+        let (text, place) = match (before.is_empty(), after.is_empty()) {
+            (false, true) => (before, UnitPlace::Before),
+            (true, false) => (after, UnitPlace::Behind),
             _ => return None,
         };
         let is_letter = |it: char| it.is_alphabetic() || !it.is_ascii() || "%$°/".contains(it);
         let letters = text.chars().count();
         // Letters before digits name things, such as `type 1`, unless they are a currency.
         let is_currency = letters == 3 && text.chars().all(|it| it.is_ascii_uppercase());
+        let leads = place == UnitPlace::Before;
         let names = leads && text.chars().any(char::is_alphabetic) && !is_currency;
-        let unit = Self { text: text.to_owned(), leads };
+        let unit = Self { text: text.to_owned(), place };
         let fits = letters <= LONGEST_UNIT && text.chars().all(is_letter) && !names;
         (fits && unit.is_of(cell)).then_some(unit)
     }
 
     /// Returns true if a trimmed text is a number with this unit.
     fn is_of(&self, cell: &str) -> bool {
-        let number = if self.leads {
-            let (sign, body) = match cell.strip_prefix(['-', '+']) {
-                Some(body) => (true, body),
-                None => (false, cell),
-            };
-            let number = body.strip_prefix(self.text.as_str()).map(str::trim);
-            number.filter(|it| !(sign && it.starts_with(['-', '+'])))
-        } else {
-            cell.strip_suffix(self.text.as_str()).map(str::trim)
+        let (sign, body) = match cell.strip_prefix(['-', '+']) {
+            Some(body) => (true, body),
+            None => (false, cell),
+        };
+        let number = match self.place {
+            UnitPlace::Before => {
+                let number = body.strip_prefix(self.text.as_str()).map(str::trim);
+                number.filter(|it| !(sign && it.starts_with(['-', '+'])))
+            }
+            UnitPlace::Behind => cell.strip_suffix(self.text.as_str()).map(str::trim),
+            UnitPlace::BetweenThousands => {
+                let (whole, decimals) = body.split_once(['.', ',']).unwrap_or((body, "0"));
+                return grouped(whole, &self.text) && digits(decimals);
+            }
         };
         number.is_some_and(|it| cell::number(it).is_ok() || cell::comma(it).is_some())
     }
@@ -236,6 +266,9 @@ mod tests {
             (["EUR 3", "EUR -4", "EUR 5"], "EUR"),
             (["20°C", "-3°C", "7.5°C"], "°C"),
             (["n/a", "5 km/h", "6 km/h"], "km/h"),
+            (["1 234", "-12 345 678", "1 000,5"], " "),
+            (["1'234.50", "12'345", "x"], "'"),
+            (["1\u{202f}234", "2\u{202f}345", "3\u{202f}456"], "\u{202f}"),
         ] {
             let count = cells.iter().filter(|it| it.contains(unit)).count();
             assert_eq!(usual(&cells), Some(UsualForm::Numbers(unit.into(), count)), "{cells:?}");
@@ -247,6 +280,7 @@ mod tests {
             ["10:20", "11:30", "12:45"],
             ["$5", "€5", "£5"],
             ["1st", "2nd", "3rd"],
+            ["12 34", "0 123", "1234 567"],
             ["%", "$", "kg"],
         ] {
             assert_eq!(usual(&cells), None, "{cells:?}");
@@ -264,6 +298,14 @@ mod tests {
         assert_eq!(found, Some(UsualForm::Dates("%d.%m.%Y", 29, None)));
         // A date alone does not make a column of dates.
         assert_eq!(all("01.02.2024", &|row| format!("room {row}")), None);
+        // With a time of day.
+        let found = all("01.02.2024 9:00", &|day| format!("{day:02}.01.2024 19:00"));
+        assert_eq!(found, Some(UsualForm::Dates("%d.%m.%Y %H:%M", 30, None)));
+        let found = all("1/2/2024 9:00:30", &|day| format!("{}/01/2024 19:00:59", day % 12 + 1));
+        let (first, second) = ("%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S");
+        assert_eq!(found, Some(UsualForm::Dates(first, 30, Some(second))));
+        let found = all("1/2/2024 9:00 AM", &|day| format!("1/{day}/2024 7:05 pm"));
+        assert_eq!(found, Some(UsualForm::Dates("%m/%d/%Y %I:%M %p", 30, None)));
         // Names of months, short or whole.
         for (form, format) in
             [("Oct 2020", "%d %b %Y"), ("October 2020", "%d %b %Y"), ("oct 2020", "%d %b %Y")]

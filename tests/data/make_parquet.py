@@ -61,6 +61,7 @@ def main():
     few = table.select(["f64", "city", "kind", "y"])
     for codec in ["none", "gzip", "lz4", "zstd"]:
         pq.write_table(few, FOLDER / f"few-{codec}.parquet", compression=codec, **small)
+    pq.write_table(few, FOLDER / "few-brotli.parquet", compression="brotli")
     pq.write_table(few, FOLDER / "few-v2.parquet", compression="zstd", data_page_version="2.0", version="2.6", **small)
     feather.write_feather(few, FOLDER / "few.feather", compression="lz4", chunksize=25)
     feather.write_feather(few, FOLDER / "few-zstd.feather", compression="zstd")

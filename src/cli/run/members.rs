@@ -28,13 +28,17 @@ use crate::cli::settings::{RunConfig, config_text};
 use crate::cli::tables::ROWS;
 use crate::cli::wording::{quoted, worded};
 use crate::cli::{Exit, Failure};
+use crate::device::free_host_memory;
 use crate::error::{Error, Result};
 use crate::export::{MODEL_FILE, write_ensemble, write_file};
-use crate::report::{Comparisons, Console, Figures, JsonLines, pluralize};
+use crate::report::{Comparisons, Console, Figures, JsonLines, count, pluralize};
+use crate::shape::bytes_text;
 use crate::train::{
     Ensemble, EpochStats, Event, Member, Metrics, Predictor, RunInfo, TrainOptions, Warning,
 };
 
+/// Bytes of a member's settings and records.
+const SETTINGS: u64 = 20 << 10;
 /// Folder of the members in a run folder.
 pub(super) const MEMBERS: &str = "members";
 
@@ -85,6 +89,7 @@ pub(super) fn train_members(
     drop(trainer);
     #[cfg(feature = "pictures")]
     let judge = if talk.report { judge.with_sample(&network.data.train) } else { judge };
+    check_memory(config.members, info.parameters, free_host_memory())?;
     let parts = parts(config, &options, &info, network)?;
     interrupt.arm();
     let folder = open_folder(&config.out, &text, begins)?;
@@ -112,6 +117,26 @@ pub(super) fn train_members(
     let run = TrainedMembers { parts: &parts, options: &options, info: &info, judge: &judge };
     run.finish(&folder, config, (talk, told), &mut console)?;
     Ok(Exit::Done)
+}
+
+/// Refuses more members than memory can hold: all stay in it until the last one has ended, with their settings and what the end of a
+/// run makes of them.
+fn check_memory(members: u32, parameters: usize, free: Option<u64>) -> Result<()> {
+    let Some(free) = free else { return Ok(()) };
+    // Weights as trained and as kept, in f32.
+    let each = SETTINGS + 2 * size_of::<f32>() as u64 * parameters as u64;
+    let all = each.saturating_mul(members.into());
+    if all <= free {
+        return Ok(());
+    }
+    let problem = format!(
+        "{} would take about {} of memory, of which {} are free; at most {} fit: train fewer, or smaller networks",
+        networks_text(members as usize),
+        bytes_text(all),
+        bytes_text(free),
+        count(free / each)
+    );
+    Err(Error::setting("--members", problem))
 }
 
 /// Returns the members, each with its folder and settings.
@@ -372,4 +397,18 @@ pub(super) fn write_json(value: &impl Serialize, path: &Path) -> Result<()> {
     let text = serde_json::to_string_pretty(value);
     let text = text.map_err(|error| Error::file("write", path, error.into()))?;
     write_file(path, format!("{text}\n").as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_that_memory_cannot_hold_are_refused() {
+        assert!(check_memory(1000, 10_000, Some(1 << 30)).is_ok());
+        assert!(check_memory(u32::MAX, 10_000, None).is_ok());
+        let said = check_memory(1_000_000, 10_000, Some(1 << 30)).unwrap_err().to_string();
+        let want = "--members: 1,000,000 of these networks would take about 93.6 GiB of memory, of which 1.0 GiB are free; at most 10,686 fit";
+        assert!(said.starts_with(want), "{said}");
+    }
 }

@@ -145,6 +145,10 @@ pub(crate) fn sweep(args: &SweepArgs) -> Result<Exit, Failure> {
     if let Some(shard) = shard {
         shard.check(args.search, trials)?;
     }
+    // Each seed would draw validation rows of its own, and figures of different rows do not compare.
+    if space.iter().any(|it| it.key == "seed") && !table.contains_key("split-seed") {
+        table.insert("split-seed".to_string(), 0.into());
+    }
     let (tables, target_kinds) = (None, TargetKinds::default());
     let mut sweep = Sweep {
         trials,
@@ -178,6 +182,7 @@ pub(super) fn as_given(error: Error, (typed, tried): (&[&str], &[String]), file:
     }
     let record = name.strip_prefix(SWEEP).and_then(|rest| rest.strip_prefix(": "));
     let name = match record {
+        None if name == SWEEP => file.display().to_string(),
         Some("table") if typed.contains(&"table") => "TABLE".to_string(),
         Some(key) if typed.contains(&key) => format!("--{key}"),
         Some(key) => format!("{}: {key}", file.display()),
@@ -307,7 +312,7 @@ impl Sweep {
                 }
             }
         }
-        self.incomparable = incomparable(&trials);
+        self.incomparable = incomparable(&trials, &mut self.target_kinds);
         Ok(trials)
     }
 
@@ -492,7 +497,7 @@ pub(super) fn run(
 }
 
 /// Says that trials are judged by losses that do not compare, if they are.
-fn incomparable(trials: &[SweepTrial]) -> Option<String> {
+fn incomparable(trials: &[SweepTrial], known: &mut TargetKinds) -> Option<String> {
     let (first, others) = trials.split_first()?;
     if first.config.told().stop_metric != Metric::Loss {
         return None;
@@ -500,7 +505,15 @@ fn incomparable(trials: &[SweepTrial]) -> Option<String> {
     let terms = first.config.loss_terms();
     let others: Vec<_> = others.iter().map(|it| it.config.loss_terms()).collect();
     let differs = |place: &usize| others.iter().any(|it| it[*place].1 != terms[*place].1);
-    let which: Vec<&str> = (0..terms.len()).filter(differs).map(|place| terms[place].0).collect();
+    let mut which: Vec<&str> =
+        (0..terms.len()).filter(differs).map(|place| terms[place].0).collect();
+    let scales = |trial: &SweepTrial| trial.config.told().scaling().target_method();
+    if !which.contains(&"target-scale")
+        && others_differ(trials, scales)
+        && known.are_numbers(&first.config)
+    {
+        which.push("scale, which scales the target too");
+    }
     (!which.is_empty()).then(|| {
         format!(
             "the trials differ in {}, so that the values of their losses do not compare, and the best one by them may not be the best: \
@@ -508,6 +521,13 @@ fn incomparable(trials: &[SweepTrial]) -> Option<String> {
             which.join(" and ")
         )
     })
+}
+
+/// Returns whether a trial has another value than the first one.
+fn others_differ<T: PartialEq>(trials: &[SweepTrial], value: impl Fn(&SweepTrial) -> T) -> bool {
+    let mut values = trials.iter().map(value);
+    let first = values.next();
+    values.any(|it| Some(it) != first)
 }
 
 /// Refuses a search whose model could not be kept: folds in which columns become other inputs.

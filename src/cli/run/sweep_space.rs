@@ -14,7 +14,7 @@ use crate::vocabulary::{name_and_inner, parts, plain};
 /// Largest number of trials of a grid.
 const MOST: usize = 100_000;
 /// Options that a sweep cannot try: they name files, rows or places, not how a network is trained.
-const REFUSED: [&str; 17] = [
+const REFUSED: [&str; 18] = [
     "table",
     "target",
     "weight",
@@ -30,6 +30,7 @@ const REFUSED: [&str; 17] = [
     "fold",
     "refit",
     "split-seed",
+    "positive",
     "keep-checkpoints",
     "stop-metric",
 ];
@@ -60,6 +61,13 @@ pub(super) enum SearchRange {
     Integer(i64, i64),
     /// One of several values, as they would be typed.
     List(Vec<String>),
+}
+
+impl SearchRange {
+    /// Returns whether this text is one of a list's values.
+    fn has(&self, text: &str) -> bool {
+        matches!(self, Self::List(values) if values.iter().any(|value| value == text))
+    }
 }
 
 /// An option or a variable, and its values.
@@ -104,6 +112,10 @@ pub(super) fn take_ranges(file: &mut toml::Table, shown: &str) -> Result<Vec<Sea
         let Some(dimension) = dimension(&key, &file[&key], &place)? else { continue };
         if REFUSED.contains(&key.as_str()) {
             let problem = "it cannot be tried, since it decides rows or places and not how a network is trained; give it one value";
+            return Err(Error::setting(place, problem));
+        }
+        if key == "gaps" && dimension.range.has("drop") {
+            let problem = "drop cannot be one of several values: it leaves rows out, and trials of different rows do not compare; give it alone";
             return Err(Error::setting(place, problem));
         }
         // Names the option that is meant.

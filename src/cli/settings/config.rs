@@ -774,7 +774,7 @@ impl RunConfig {
             factors(std::slice::from_ref(group), &layout).map_err(named)?;
         }
         let overlap = overlapping(&self.groups, &layout);
-        Ok(overlap.or_else(|| decayed_in_vain(&self.groups, &layout)))
+        Ok(overlap.or_else(|| changed_in_vain(&self.groups, &layout)))
     }
 
     /// Returns remarks on how the table was read. `data` has all rows, before any are held out.
@@ -1069,18 +1069,20 @@ pub(crate) fn check_precision(precision: Precision, device: &DeviceInfo) -> Resu
     Err(Error::setting("--precision", problem))
 }
 
-/// A warning, if all parameters whose weight decay a group of `--groups` changes are frozen.
-fn decayed_in_vain(groups: &[(&'static str, Group)], layout: &ParamLayout) -> Option<Warning> {
+/// A warning, if all parameters whose rate or weight decay a group of `--groups` changes are frozen.
+fn changed_in_vain(groups: &[(&'static str, Group)], layout: &ParamLayout) -> Option<Warning> {
     let is_frozen = |view: &ParamView| groups.iter().any(|(_, it)| it.frozen && it.has(view));
     let in_vain = |group: &&Group| {
         let mut own = layout.views().iter().filter(|view| group.has(view)).peekable();
-        !group.frozen && group.decay != 1.0 && own.peek().is_some() && own.all(is_frozen)
+        let changes = group.decay != 1.0 || ![0.0, 1.0].contains(&group.lr);
+        changes && own.peek().is_some() && own.all(is_frozen)
     };
     let own = groups.iter().filter(|(key, _)| *key == "groups").map(|(_, group)| group);
     let group = own.into_iter().find(in_vain)?;
+    let (name, factor) = if group.decay == 1.0 { ("lr", group.lr) } else { ("decay", group.decay) };
     let problem = format!(
-        "--groups: decay={} of {} changes nothing, since all parameters that it matches are frozen; leave it out, or freeze fewer",
-        short(group.decay),
+        "--groups: {name}={} of {} changes nothing, since all parameters that it matches are frozen; leave it out, or freeze fewer",
+        short(factor),
         group.matches
     );
     Some(Warning::Noted { problem })

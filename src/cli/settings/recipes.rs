@@ -134,6 +134,11 @@ impl TargetKinds {
         self.0.is_empty()
     }
 
+    /// Returns whether a run's target is one or several numbers; false for a table that cannot be read, of which others tell.
+    pub(crate) fn are_numbers(&mut self, run: &RunConfig) -> bool {
+        self.of(run).is_ok_and(|(kind, _)| kind == KINDS[1])
+    }
+
     /// Returns the kind of a run's target and the number of its training rows, from its table if that was not read yet.
     fn of(&mut self, run: &RunConfig) -> Result<(&'static str, usize)> {
         let mut sum = Checksum::default();

@@ -55,6 +55,28 @@ enum Ended {
     Left,
 }
 
+/// Ends of names that promise another format than that of the predictions.
+const OTHER_FORMATS: [&str; 10] =
+    ["gz", "zst", "zip", "parquet", "arrow", "feather", "xlsx", "xls", "npy", "npz"];
+
+/// Refuses a file whose name promises another format.
+fn check_format(out: &Path) -> Result<()> {
+    let extension = out.extension().map(|it| it.to_string_lossy().to_ascii_lowercase());
+    if extension.is_none_or(|it| !OTHER_FORMATS.contains(&it.as_str())) {
+        return Ok(());
+    }
+    let mut name = out.with_extension("");
+    if name.extension().is_none() {
+        name.set_extension("csv");
+    }
+    let problem = format!(
+        "{}: predictions are written as CSV; give a name such as {}",
+        out.display(),
+        name.display()
+    );
+    Err(Error::setting("--out", problem))
+}
+
 pub(crate) fn predict(args: &PredictArgs) -> Result<Exit> {
     let kind = args.device.parse()?;
     let (input, format) = (TableInput::of(&args.table), args.format.read()?);
@@ -64,6 +86,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Exit> {
         let (model, weights) = (args.run.join(MODEL_FILE), args.weights.as_ref());
         let inputs = [&args.table, &args.run, &model, weights.unwrap_or(&model)];
         check_out("--out", out, &inputs.map(PathBuf::as_path), args.force)?;
+        check_format(out)?;
     }
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
     let ensemble = open_run(&args.run, args.weights.as_deref(), &mut console)?;

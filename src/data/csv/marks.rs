@@ -1,7 +1,7 @@
 //! Marks in numbers: which sign stands before the decimals of a column, and which between its thousands.
 //!
 //! In: cells. Out: the marks of a column, by which its numbers are written as Rust reads them.
-//! Absent on purpose: thousands with blanks or apostrophes.
+//! Absent on purpose: thousands with blanks or apostrophes, of which `text_forms` tells.
 
 use serde::{Deserialize, Serialize};
 
@@ -63,12 +63,12 @@ enum NumberForm {
 }
 
 /// Returns true for one letter of digits or more.
-fn digits(text: &str) -> bool {
+pub(in crate::data) fn digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Returns true for groups of three digits with a mark between them, at least two groups.
-fn grouped(text: &str, mark: char) -> bool {
+pub(in crate::data) fn grouped(text: &str, mark: &str) -> bool {
     let mut groups = text.split(mark);
     let first = groups.next().unwrap_or_default();
     let begins = digits(first) && first.len() <= 3 && !first.starts_with('0');
@@ -84,17 +84,17 @@ fn form(cell: &str) -> NumberForm {
     }
     if !body.contains(',') {
         return match cell.parse::<f64>() {
-            Ok(_) if grouped(body, '.') => NumberForm::PointOrThousands,
+            Ok(_) if grouped(body, ".") => NumberForm::PointOrThousands,
             Ok(_) if body.contains('.') => NumberForm::Point,
             Ok(_) => NumberForm::Whole { long: digits(body) && body.len() > 3 },
-            Err(_) if grouped(body, '.') => NumberForm::CommaWithThousands,
+            Err(_) if grouped(body, ".") => NumberForm::CommaWithThousands,
             Err(_) => NumberForm::Text,
         };
     }
     let (last, fraction) = body.rsplit_once(',').unwrap_or((body, ""));
-    if grouped(last, '.') && digits(fraction) {
+    if grouped(last, ".") && digits(fraction) {
         NumberForm::CommaWithThousands
-    } else if grouped(body, ',') {
+    } else if grouped(body, ",") {
         if last.contains(',') { NumberForm::Thousands } else { NumberForm::CommaOrThousands }
     } else if thousands(cell).is_some() {
         NumberForm::Thousands
@@ -113,14 +113,14 @@ fn thousands(cell: &str) -> Option<String> {
     let body = cell.strip_prefix(['+', '-']).unwrap_or(cell);
     let whole = body.split('.').next().unwrap_or_default();
     let rest = &body[whole.len()..];
-    (grouped(whole, ',') && !rest.contains(',')).then(|| cell.replace(',', ""))
+    (grouped(whole, ",") && !rest.contains(',')).then(|| cell.replace(',', ""))
 }
 
 /// Writes a number with a decimal comma, and perhaps with points between its thousands, with a point.
 fn decimal_comma(cell: &str, groups: bool) -> Option<String> {
     let body = cell.strip_prefix(['+', '-']).unwrap_or(cell);
     let whole = body.split(',').next().unwrap_or_default();
-    let grouped = grouped(whole, '.');
+    let grouped = grouped(whole, ".");
     // A comma behind the whole part tells that points in it stand between thousands.
     let fits = !whole.contains('.') || grouped && (groups || body.len() > whole.len());
     let rest = &body[whole.len()..];
