@@ -451,8 +451,8 @@ fn long_whole_numbers_keep_their_digits_wherever_they_are_passed_on() {
     let (_, said) = place.ok(&format!("{train} --ignore row --out number"));
     assert!(
         said.contains(
-            "`id` has whole numbers of more digits than 64-bit floats hold, and the nearest ones are used, in the file of validation \
-             rows, too; if they are names, give --ignore, or --columns \"id:category\""
+            "`id` has whole numbers of more digits than 64-bit floats hold, and the nearest ones are used wherever the column is read; \
+             if they are names, give --ignore, or --columns \"id:category\""
         ),
         "{said}"
     );

@@ -374,3 +374,23 @@ fn folds_are_compared_with_simple_predictions_of_the_same_folds() {
             .contains("No simple predictions are compared: no rows were held out.")
     );
 }
+
+#[test]
+fn a_run_of_one_network_leaves_nothing_of_several_that_it_replaces() {
+    let place = tables();
+    let train = format!("train classes.csv --target kind {QUICK} --out z --quiet");
+    for (more, left) in [
+        (" --folds 2 --refit", &["folds", "refit", "out_of_fold.csv"][..]),
+        (" --members 2", &["members"]),
+    ] {
+        place.out(&format!("{train}{more} --force"));
+        assert!(left.iter().all(|name| place.path("z").join(name).exists()), "{more}");
+        place.write("z/notes.txt", "mine");
+        // An error before the first model leaves the earlier run as it was.
+        place.refused(&format!("{train} --force --lr 1e38 --on-nonfinite stop --clip-norm -1"));
+        assert!(left.iter().all(|name| place.path("z").join(name).exists()), "{more}");
+        place.out(&format!("{train} --force"));
+        assert!(left.iter().all(|name| !place.path("z").join(name).exists()), "{more}");
+        assert!(place.path("z/model.safetensors").exists() && place.path("z/notes.txt").exists());
+    }
+}

@@ -24,10 +24,20 @@ pub(super) const HISTORY: &str = "history.csv";
 pub(super) const VALIDATION: &str = "validation.csv";
 /// The predictions of a cross-validation.
 pub(super) const OUT_OF_FOLD: &str = "out_of_fold.csv";
+/// Folder of the members of an ensemble in a run folder.
+pub(super) const MEMBERS: &str = "members";
+/// Folder of the folds in a run folder.
+pub(super) const FOLDS: &str = "folds";
+/// Folder of the network that is trained on all rows after folds.
+pub(super) const REFIT: &str = "refit";
 /// The results of a sweep's trials.
 pub(super) const SWEEP_RESULTS: &str = "sweep.csv";
 /// Folder of the trials in a sweep's folder.
 pub(super) const TRIALS: &str = "trials";
+/// The results of a sweep's earlier rounds, by which trials went on or not.
+pub(super) const ROUNDS: &str = "rounds.json";
+/// Record of a shard of a sweep that has ended, for the merge.
+pub(super) const SHARD_END: &str = "shard.json";
 /// The settings of a sweep.
 pub(super) const SWEEP: &str = "sweep.toml";
 /// The report of a run.

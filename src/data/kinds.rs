@@ -637,6 +637,12 @@ impl ColumnScan {
         if let Some(remedy) = cell::comma(&first.text) {
             return format!("{text} is not a number, and features must be numbers; {remedy}");
         }
+        if self.numbers == 0 {
+            return format!(
+                "{text} is not a number, and no cell of {} is; leave the rule out, or give another",
+                shown(name)
+            );
+        }
         let are = if self.numbers == 1 { "is" } else { "are" };
         format!(
             "{text} is not a number, but {} of {} cells {are}; correct it, or give ‘missing’ {} if it marks a gap, or \
@@ -699,6 +705,8 @@ mod tests {
             note.contains("30 different texts in 30 cells, which look like an identifier"),
             "{note}"
         );
+        let said = decided(&["yes", "no"], Some(ColumnRule::Number)).unwrap_err();
+        assert_eq!(said.1.split(';').next(), Some("`yes` is not a number, and no cell of `c` is"));
         // A file that declares texts may hold numbers in them.
         for (last, remedy) in [
             ("0.5", "\"c:number\" to read them as numbers, or"),

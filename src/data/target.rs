@@ -297,7 +297,7 @@ impl TargetCells {
     /// Reads the column as `target` says.
     pub(super) fn resolve(&mut self, target: &Target, source: &str) -> Result<ReadTarget> {
         if self.numbers.is_some() {
-            let y = Targets::Numbers(self.values(target.column(), source)?);
+            let y = Targets::Numbers(self.values(target.column(), source, None)?);
             return Ok(ReadTarget { kind: TargetKind::Number, y, class_lines: Vec::new() });
         }
         let is_text = self.is_text;
@@ -326,12 +326,19 @@ impl TargetCells {
             count,
             number: cell::number(text),
         });
-        TargetColumn { name, source, distinct: distinct.collect(), codes: &self.codes }
+        let otherwise = "predict classes with ‘task’ classify";
+        TargetColumn { name, source, distinct: distinct.collect(), codes: &self.codes, otherwise }
     }
 
     /// Takes the numbers of a column, or returns an error at the first cell that is none.
-    fn values(&mut self, name: &str, source: &str) -> Result<Vec<f64>> {
-        let column = self.column(name, source);
+    fn values(
+        &mut self,
+        name: &str,
+        source: &str,
+        otherwise: Option<&'static str>,
+    ) -> Result<Vec<f64>> {
+        let mut column = self.column(name, source);
+        column.otherwise = otherwise.unwrap_or(column.otherwise);
         if self.numbers.is_none() {
             return column.values();
         }
@@ -368,7 +375,8 @@ pub(super) fn resolve_all(
         Target::Auto(_) | Target::Number(_) => {
             // Several columns are never taken as classes.
             let columns = cells.iter_mut().zip(names);
-            let values = columns.map(|(cells, name)| cells.values(name, source));
+            let labels = Some("take yes or no in each column with ‘task’ labels");
+            let values = columns.map(|(cells, name)| cells.values(name, source, labels));
             let values = values.collect::<Result<Vec<_>>>()?;
             (TargetKind::Numbers(names.iter().map(|name| (*name).to_owned()).collect()), values)
         }
@@ -385,6 +393,8 @@ struct TargetColumn<'a> {
     /// Distinct texts by code, which is the order of their first rows.
     distinct: Vec<Distinct<'a>>,
     codes: &'a [u32],
+    /// What else than a number the target may be, for a message.
+    otherwise: &'static str,
 }
 
 impl TargetColumn<'_> {
@@ -583,10 +593,7 @@ impl TargetColumn<'_> {
 
     fn not_a_number(&self, cell: &Distinct<'_>) -> Error {
         let problem = cell::target(cell.text).err().unwrap_or_default();
-        let problem = format!(
-            "column {}: {problem}, or predict classes with ‘task’ classify",
-            shown(self.name)
-        );
+        let problem = format!("column {}: {problem}, or {}", shown(self.name), self.otherwise);
         Error::table(self.source, problem).at_line(cell.line).at_column(self.name)
     }
 }

@@ -8,7 +8,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::checkpoint_files::{FRESH, all_checkpoint_files, checkpoint_files};
-use crate::cli::open_run::{CONFIG, HISTORY, METRICS, REPORT, TRAINING_ROWS, VALIDATION};
+use crate::cli::open_run::{
+    CONFIG, FOLDS, HISTORY, MEMBERS, METRICS, OUT_OF_FOLD, REFIT, REPORT, ROUNDS, SHARD_END, SWEEP,
+    SWEEP_RESULTS, TRAINING_ROWS, TRIALS, VALIDATION,
+};
 use crate::cli::wording::quoted;
 use crate::error::{Error, Result};
 use crate::export::MODEL_FILE;
@@ -73,6 +76,40 @@ pub(crate) fn lock(path: &Path) -> Result<Option<File>> {
         }
         Err(TryLockError::Error(_)) => Ok(None),
     }
+}
+
+/// Removes what runs of several networks and sweeps have left in a folder: their own files, and of folders only those files that a run
+/// writes.
+pub(super) fn remove_networks(path: &Path) {
+    [MEMBERS, FOLDS, TRIALS].iter().for_each(|name| remove_parts(&path.join(name)));
+    remove_part(&path.join(REFIT));
+    for name in [OUT_OF_FOLD, SWEEP, SWEEP_RESULTS, ROUNDS, SHARD_END] {
+        // A file that cannot be removed is replaced later, or is an error then.
+        let _ = fs::remove_file(path.join(name));
+    }
+}
+
+/// Removes the folders of networks that an earlier run has left in a folder: those whose names are numbers.
+fn remove_parts(folder: &Path) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries {
+        let name = entry.file_name();
+        if name.to_str().is_some_and(|name| name.parse::<u32>().is_ok()) {
+            remove_part(&entry.path());
+        }
+    }
+    let _ = fs::remove_dir(folder);
+}
+
+/// Removes the folder of a network that an earlier run has left, if nothing else is in it.
+fn remove_part(folder: &Path) {
+    // Those of trials may have folders of folds; a link may lead anywhere.
+    if folder.symlink_metadata().is_ok_and(|about| about.is_dir()) {
+        remove_networks(folder);
+    }
+    RunFolder::remove_all(folder);
+    // A folder with something in it stays.
+    let _ = fs::remove_dir(folder);
 }
 
 impl RunFolder {
@@ -239,6 +276,7 @@ impl RunFolder {
         for path in all_checkpoint_files(&self.path) {
             fs::remove_file(&path).map_err(|source| Error::file("replace", path, source))?;
         }
+        remove_networks(&self.path);
         for name in [MODEL_FILE, CONFIG, HISTORY] {
             let target = self.path.join(name);
             fs::rename(self.place().join(name), &target)

@@ -25,7 +25,7 @@ use super::verbosity::Verbosity;
 use super::verdict::{JudgedFold, Verdict, mean_metrics};
 use crate::cli::interrupt::Interrupt;
 use crate::cli::next::show_after_run;
-use crate::cli::open_run::{METRICS, TRAINING_ROWS};
+use crate::cli::open_run::{FOLDS, METRICS, REFIT, TRAINING_ROWS};
 use crate::cli::output::{Output, failed};
 #[cfg(feature = "pictures")]
 use crate::cli::pictures::{TrainingRows, training_report};
@@ -39,11 +39,6 @@ use crate::error::{Error, Result};
 use crate::export::{MODEL_FILE, write_ensemble};
 use crate::report::{Comparisons, Console, Figures, JsonLines, count, pluralize};
 use crate::train::{Ensemble, Member, Metrics, RunInfo, Trainer, Warning};
-
-/// Folder of the folds in a run folder.
-pub(super) const FOLDS: &str = "folds";
-/// Folder of the network that is trained on all rows.
-pub(super) const REFIT: &str = "refit";
 
 /// End of a cross-validation, as `metrics.json` and the last event have it.
 #[derive(Serialize)]

@@ -9,9 +9,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::folder::RunFolder;
-use super::folds::{FOLDS, REFIT};
-use super::parts::{PartsSettings, RunPart, TrainedPart, remove_part, remove_parts, train_parts};
+use super::folder::{RunFolder, remove_networks};
+use super::parts::{PartsSettings, RunPart, TrainedPart, train_parts};
 use super::parts_report::PartPlace;
 use super::ready_run::ReadyRun;
 use super::summary::{FigureSpread, FigureTable};
@@ -20,7 +19,7 @@ use super::verbosity::Verbosity;
 use super::verdict::{Judge, Verdict};
 use crate::cli::interrupt::Interrupt;
 use crate::cli::next::show_after_run;
-use crate::cli::open_run::{HISTORY, METRICS};
+use crate::cli::open_run::{HISTORY, MEMBERS, METRICS};
 use crate::cli::output::{Output, failed};
 #[cfg(feature = "pictures")]
 use crate::cli::pictures::training_report;
@@ -39,8 +38,6 @@ use crate::train::{
 
 /// Bytes of a member's settings and records.
 const SETTINGS: u64 = 20 << 10;
-/// Folder of the members in a run folder.
-pub(super) const MEMBERS: &str = "members";
 
 /// End of a run of several members, as `metrics.json` and the last event have it.
 #[derive(Serialize)]
@@ -175,8 +172,7 @@ pub(super) fn open_folder(path: &Path, config: &str, begins: bool) -> Result<Run
         RunFolder::remove_all(path);
         drop(lock);
     }
-    [MEMBERS, FOLDS].iter().for_each(|name| remove_parts(&path.join(name)));
-    remove_part(&path.join(REFIT));
+    remove_networks(path);
     RunFolder::create(path, config)
 }
 

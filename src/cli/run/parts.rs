@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::checkpoint_files::{all_checkpoint_files, checkpoint_files, delete_best_checkpoint};
+use super::checkpoint_files::{checkpoint_files, delete_best_checkpoint};
 use super::folder::{RunFolder, lock};
 use super::parts_report::{PartPlace, PartsReport};
 use super::train::Run;
@@ -138,7 +138,7 @@ impl RunPart {
             if let Some(weights) = &self.weights {
                 trainer.set_params(weights)?;
             }
-            clear(&self.folder);
+            RunFolder::remove_all(&self.folder);
             let folder = RunFolder::create(&self.folder, &self.config)?;
             let history = folder.begin_history()?;
             let mut run = Run::new(folder, history, talk, settings.checkpoints)?.into_part(part);
@@ -158,35 +158,6 @@ fn settings_of(config: &str) -> Option<toml::Table> {
     let mut table: toml::Table = config.parse().ok()?;
     ANYWHERE.iter().for_each(|key| _ = table.remove(*key));
     (!table.is_empty()).then_some(table)
-}
-
-/// Removes what a network has left that begins anew.
-fn clear(folder: &Path) {
-    for path in all_checkpoint_files(folder) {
-        // A file that cannot be removed is replaced later, or is an error then.
-        let _ = fs::remove_file(path);
-    }
-    RunFolder::remove_files(folder);
-}
-
-/// Removes the folders of networks that an earlier run has left in a folder: those whose names are numbers, and of their files
-/// only those that a run writes.
-pub(super) fn remove_parts(folder: &Path) {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    for entry in entries {
-        let name = entry.file_name();
-        if name.to_str().is_some_and(|name| name.parse::<u32>().is_ok()) {
-            remove_part(&entry.path());
-        }
-    }
-    let _ = fs::remove_dir(folder);
-}
-
-/// Removes the folder of a network that an earlier run has left, if nothing else is in it.
-pub(super) fn remove_part(folder: &Path) {
-    clear(folder);
-    // A folder with something in it stays.
-    let _ = fs::remove_dir(folder);
 }
 
 /// End of the training of several networks.

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::folder::{RunFolder, lock};
-use super::folds::FOLDS;
 use super::parts::ANYWHERE;
 use super::sweep::{Sweep, no_value, remove_earlier, report, show_next, write_report};
 use super::sweep_results::{
@@ -21,7 +20,9 @@ use super::sweep_space::SearchDimension;
 use super::sweep_trials::SweepTrial;
 use super::verbosity::Verbosity;
 use crate::cli::args::SweepArgs;
-use crate::cli::open_run::{CONFIG, SWEEP, SWEEP_RESULTS, TRAINING_ROWS, TRIALS, VALIDATION};
+use crate::cli::open_run::{
+    CONFIG, FOLDS, SWEEP, SWEEP_RESULTS, TRAINING_ROWS, TRIALS, VALIDATION,
+};
 use crate::cli::settings::{path_of, path_text};
 use crate::cli::wording::quoted;
 use crate::cli::{Exit, Failure};

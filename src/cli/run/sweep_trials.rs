@@ -8,7 +8,6 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::folds::FOLDS;
 use super::parts::{PartsEnd, PartsSettings, RunPart, train_parts};
 use super::parts_report::PartPlace;
 use super::sweep_results::{SettingsByTrial, SweepTable, TrialResult};
@@ -16,7 +15,7 @@ use super::sweep_space::TrialSettings;
 use super::verbosity::Verbosity;
 use crate::cli::Failure;
 use crate::cli::interrupt::Interrupt;
-use crate::cli::open_run::CONFIG;
+use crate::cli::open_run::{CONFIG, FOLDS};
 use crate::cli::settings::{FoldedTable, RunConfig, check_precision, config_text};
 use crate::cli::tables::with_bar;
 use crate::data::{ReadProgress, Split};

@@ -381,10 +381,9 @@ fn several_targets_are_columns_in_the_order_asked_for() {
     let (_dir, path) = table("p,q\n7,2\n");
     assert!(said(Dataset::from_csv(&path, auto("p,q"))).contains("no column is left for features"));
     let (_dir, path) = table("a,p,q\n7,2,no\n");
-    assert!(
-        said(Dataset::from_csv(&path, auto("p,q")))
-            .starts_with("t.csv:2: column `q`: `no` is not a number")
-    );
+    let said = said(Dataset::from_csv(&path, auto("p,q")));
+    assert!(said.starts_with("t.csv:2: column `q`: `no` is not a number"), "{said}");
+    assert!(said.ends_with("take yes or no in each column with ‘task’ labels"), "{said}");
 }
 
 #[test]
