@@ -406,6 +406,59 @@ def test_quantiles_without_the_middle_one_have_no_single_number():
     assert np.array_equal(both.predict(X), both.predict_columns(X)[:, ::2])
 
 
+@pytest.mark.parametrize("loss", ["Pinball(0.1, 0.5, 0.9)", " pinball(0.1, 0.5, 0.9)", "pinball(0.05, 0.1, 0.5)", "pinball(0.50)"])
+def test_the_middle_quantile_is_found_however_the_loss_is_written(loss):
+    X, y = load_diabetes(return_X_y=True)
+    for targets in (y, np.column_stack([y, -y])):
+        model = wgrad.MLPRegressor((4,), loss=loss, epochs=2, device="cpu").fit(X, targets)
+        quantiles = [name for name in model.model_._inner.columns]
+        middle = model.predict_columns(X)[:, [place for place, name in enumerate(quantiles) if name == "quantile_0.5"]]
+        for it in (model, pickle.loads(pickle.dumps(model)).set_params(loss=None)):
+            assert np.array_equal(it.predict(X), middle[:, 0] if targets is y else middle)
+
+
+def hinge_rows():
+    X = np.random.default_rng(0).normal(size=(300, 4))
+    y = X @ [1, 2, -1, 0.5] + np.random.default_rng(1).normal(size=300)
+    return X, y
+
+
+@pytest.mark.parametrize("loss", ["binary-hinge", "Binary_Hinge(margin=2)"])
+def test_labels_by_scores_are_cut_at_zero(loss):
+    X, y = hinge_rows()
+    labels = np.column_stack([y > 0, y > 1]).astype(int)
+    model = wgrad.MLPClassifier((16,), loss=loss, epochs=40, lr=0.01, device="cpu").fit(X, labels)
+    scores = model.decision_function(X)
+    assert ((scores > 0) & (scores <= 0.5)).sum() > 5
+    assert np.array_equal(model.predict(X), scores > 0) and np.array_equal(scores, model.model_.predict(X))
+    assert not hasattr(model, "predict_proba") and not hasattr(clone(model), "predict_proba")
+    assert np.array_equal(pickle.loads(pickle.dumps(model)).set_params(loss=None).predict(X), scores > 0)
+
+
+def test_scores_of_classes_are_no_probabilities():
+    from sklearn.calibration import CalibratedClassifierCV
+
+    X, y = hinge_rows()
+    names = np.array(["b", "a", "c"])
+    for classes in (y > 0, names[(y > -1).astype(int) + (y > 1)]):
+        model = wgrad.MLPClassifier((8,), loss="hinge", epochs=20, lr=0.01, device="cpu")
+        assert hasattr(model, "decision_function") and not hasattr(model, "predict_proba")
+        scores = model.fit(X, classes).decision_function(X)
+        assert scores.shape == ((300,) if classes is y or len(model.classes_) == 2 else (300, 3))
+        found = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
+        assert np.array_equal(model.predict(X), model.classes_[found])
+        assert model.score(X, classes) > 0.7
+        with pytest.raises(AttributeError, match="predict_proba") as caught:
+            model.predict_proba(X)
+        assert "decision_function" in str(caught.value.__cause__)
+        assert np.allclose(CalibratedClassifierCV(model, cv=2).fit(X, classes).predict_proba(X).sum(axis=1), 1)
+    model = wgrad.MLPClassifier((8,), epochs=1, device="cpu")
+    assert hasattr(model, "predict_proba") and not hasattr(model, "decision_function")
+    assert not hasattr(model.fit(X, y > 0).set_params(loss="hinge"), "decision_function")
+    steps = wgrad.MLPClassifier((8,), loss="hinge", device="cpu").partial_fit(X, y > 0, classes=[False, True])
+    assert steps.decision_function(X).shape == (300,)
+
+
 def test_partial_fit_takes_chunks_larger_than_the_first():
     X, y = load_diabetes(return_X_y=True)
     for options in ({}, {"batch_size": 20}, {"batch_size": "auto"}, {"recipe": "realmlp"}):

@@ -9,6 +9,7 @@ from itertools import chain, islice
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
@@ -314,19 +315,41 @@ class MLPClassifier(ClassifierMixin, _Estimator):
         self._names = names
         return np.ascontiguousarray(index, dtype=np.uint32), names, False
 
-    def predict_proba(self, X):
-        """Return the probability of each class, ``[rows, classes]``, in the order of ``classes_``."""
+    def _gives_scores(self):
+        """Return whether outputs are scores of a hinge loss: those of the model, or of the one that is to be."""
+        if self.__sklearn_is_fitted__():
+            return self.model_._inner.columns[0].startswith("score")
+        return "hinge" in str(self.loss or "").lower()
+
+    def _gives_probabilities(self):
+        if self._gives_scores():
+            raise AttributeError("loss: hinge and binary-hinge give scores and no probabilities; use decision_function, or another loss")
+        return True
+
+    def _outputs(self, X):
+        """Return what the model says of each class or label, ``[rows, classes]``, in the order of ``classes_``."""
         values = self._predicted(X)
         if self._labels:
             return values
         order = [self.model_.classes.index(name) for name in self._names]
         return values[:, order]
 
+    @available_if(_gives_probabilities)
+    def predict_proba(self, X):
+        """Return the probability of each class, ``[rows, classes]``, in the order of ``classes_``; a hinge loss has none."""
+        return self._outputs(X)
+
+    @available_if(_gives_scores)
+    def decision_function(self, X):
+        """Return the scores of a hinge loss, ``[rows, classes]``; of two classes by how much the second one's is higher, ``[rows]``."""
+        scores = self._outputs(X)
+        return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 and not self._labels else scores
+
     def predict(self, X):
         """Return the likeliest class of each row, or which labels each row has."""
-        values = self.predict_proba(X)
+        values = self._outputs(X)
         if self._labels:
-            return (values > 0.5).astype(int)
+            return (values > (0.0 if self._gives_scores() else 0.5)).astype(int)
         return self.classes_[values.argmax(axis=1)]
 
     def __sklearn_tags__(self):
@@ -367,21 +390,22 @@ class MLPRegressor(RegressorMixin, _Estimator):
             raise ValueError(f"y has {y.ndim} dimensions, but must have one or two")
         self._targets = 1 if y.ndim == 1 else y.shape[1]
         self._vector = y.ndim == 1
-        self._is_quantiles = str(self.loss or "").strip().startswith("pinball")
         return y, None, False
 
     def predict(self, X):
         """Return the number of each row: of a loss with several outputs the mean, or the quantile 0.5."""
         values = self.predict_columns(X)
         each = max(1, values.shape[1] // self._targets)
-        outputs = self.model_.columns[:each]
-        if self._is_quantiles and "quantile_0.5" not in outputs:
+        # The model says what its outputs are: a loss may be written in several ways, and be another one by now.
+        outputs = self.model_._inner.columns[:each]
+        of_quantiles = outputs[0].startswith("quantile_")
+        if of_quantiles and "quantile_0.5" not in outputs:
             given = ", ".join(name.removeprefix("quantile_") for name in outputs)
             raise ValueError(
                 f"loss: of the quantiles {given} none is 0.5, the middle one, which predict and score take; "
                 "use predict_columns, or give pinball that one, too"
             )
-        place = outputs.index("quantile_0.5") if self._is_quantiles else 0
+        place = outputs.index("quantile_0.5") if of_quantiles else 0
         values = values[:, place::each]
         return values[:, 0] if self._vector else values
 
