@@ -483,3 +483,22 @@ def test_partial_fit_refuses_parameters_that_changed_on_the_way():
     # A fit begins anew, and so does what goes on from its model.
     model.set_params(lr=0.1).fit(X, y).partial_fit(X, y)
     assert clone(model).set_params(lr=0.2).partial_fit(X, y).n_iter_ == 1
+
+
+def test_the_curve_of_an_ensemble_is_the_mean_of_its_members(capsys):
+    X, y = load_diabetes(return_X_y=True)
+    model = wgrad.MLPRegressor((4,), members=3, epochs=4, verbose=True, device="cpu").fit(X, y)
+    places = [(event["epoch"], event["member"]) for event in model.history_]
+    assert places == [(epoch, member) for epoch in (1, 2, 3, 4) for member in (0, 1, 2)]
+    losses = np.array([event["train_loss"] for event in model.history_]).reshape(4, 3)
+    assert np.allclose(model.loss_curve_, losses.mean(axis=1)) and model.n_iter_ == 4
+    shown = capsys.readouterr().err.splitlines()
+    assert sorted(line.split(":")[0] for line in shown) == [f"epoch {epoch} of member {member}" for epoch, member in places]
+    # A member that stops early is in the means of its own epochs.
+    model = wgrad.MLPRegressor((64,), members=3, epochs=60, lr=0.1, stop_patience=3, device="cpu").fit(X, y)
+    each = [[it["train_loss"] for it in model.history_ if it["member"] == member] for member in range(3)]
+    assert len({len(losses) for losses in each}) > 1 and len(model.loss_curve_) == model.n_iter_ == max(map(len, each))
+    ends = [losses[-1] for losses in each if len(losses) == model.n_iter_]
+    assert np.isclose(model.loss_curve_[-1], np.mean(ends))
+    alone = wgrad.MLPRegressor((4,), epochs=2, device="cpu").fit(X, y)
+    assert alone.loss_curve_ == [event["train_loss"] for event in alone.history_]

@@ -91,7 +91,9 @@ class _Estimator(BaseEstimator):
             for line in chain(begun, run):
                 self._tell(json.loads(line), of_frame)
             self._model = Model(run.model())
-        self.loss_curve_ = [epoch["train_loss"] for epoch in self.history_]
+        # Members train side by side, and their epochs end in any order.
+        self.history_.sort(key=lambda epoch: (epoch["epoch"], epoch.get("member", 0)))
+        self.loss_curve_ = _curve(self.history_)
         self.n_iter_ = max((epoch["epoch"] for epoch in self.history_), default=0)
         return self
 
@@ -156,7 +158,8 @@ class _Estimator(BaseEstimator):
             self.history_.append(event)
             if self.verbose:
                 figures = (f"{name} {value:.4g}" for name, value in event.items() if isinstance(value, float))
-                print(f"epoch {event['epoch']}: {', '.join(figures)}", file=sys.stderr)
+                member = f" of member {event['member']}" if "member" in event else ""
+                print(f"epoch {event['epoch']}{member}: {', '.join(figures)}", file=sys.stderr)
 
     @property
     def model_(self):
@@ -240,6 +243,16 @@ class _Estimator(BaseEstimator):
         times = -(-batch // len(X))
         X, y = (np.ascontiguousarray(np.concatenate([rows] * times)) for rows in (X, y))
         return _wgrad.Stepper(settings, X, y, model=stepper.model(), **kinds)
+
+
+def _curve(history):
+    """Return the training loss of each epoch; of an ensemble the mean of the members that trained for it."""
+    if not history or "member" not in history[0]:
+        return [epoch["train_loss"] for epoch in history]
+    losses = {}
+    for epoch in history:
+        losses.setdefault(epoch["epoch"], []).append(epoch["train_loss"])
+    return [float(np.mean(np.array(each, dtype=np.float64))) for each in losses.values()]
 
 
 class MLPClassifier(ClassifierMixin, _Estimator):
