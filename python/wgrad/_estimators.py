@@ -14,6 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from . import _wgrad
+from ._effects import idle, idle_in_steps, refuse_contradictions
 from ._frames import free_name, has_gaps, headings, is_frame, is_plain, refuse_other_tables, rules_text, table_of
 from ._model import Model
 from ._options import OF_COLUMNS, OF_FILES, TrainingWarning, distinct, names_of, rules_of, settings_of, task_of, text_of
@@ -68,6 +69,8 @@ class _Estimator(BaseEstimator):
 
     def _options(self):
         """Return the options that are set, with the seed that ``random_state`` gives."""
+        if not isinstance(self.verbose, (bool, np.bool_, int, np.integer)):
+            raise ValueError(f"verbose: {self.verbose!r} is neither True nor False")
         options = {name: value for name, value in self.get_params(deep=False).items() if name not in OF_PYTHON}
         if self.random_state is not None:
             if self.seed is not None:
@@ -80,6 +83,8 @@ class _Estimator(BaseEstimator):
     def _fit(self, X, y, sample_weight):
         """Train on rows whose targets `_encoded` turns into what the crate takes."""
         options = self._options()
+        refuse_contradictions(options)
+        given, started = dict(options), None
         of_frame = is_frame(X)
         with reworded_errors(frame=of_frame):
             if of_frame and (not is_plain(X) or any(name in options for name in OF_COLUMNS)):
@@ -89,8 +94,14 @@ class _Estimator(BaseEstimator):
             self._stepper = None
             self.history_ = []
             for line in chain(begun, run):
-                self._tell(json.loads(line), of_frame)
+                event = json.loads(line)
+                if event["event"] == "started":
+                    started = event
+                self._tell(event, of_frame)
             self._model = Model(run.model())
+        columns = (lambda: self._model._schema().get("columns", [])) if hasattr(self, "_table_columns") else None
+        for text in idle(given, started, columns) if started else ():
+            warnings.warn(text, TrainingWarning, stacklevel=3)
         # Members train side by side, and their epochs end in any order.
         self.history_.sort(key=lambda epoch: (epoch["epoch"], epoch.get("member", 0)))
         self.loss_curve_ = _curve(self.history_)
@@ -222,6 +233,9 @@ class _Estimator(BaseEstimator):
             with reworded_errors():
                 self._stepper = self._begin(settings, X, y, names=names, labels=labels, model=model)
             self._begun_with = given
+            text = idle_in_steps(options)
+            if text is not None:
+                warnings.warn(text, TrainingWarning, stacklevel=3)
             self.loss_curve_ = []
             self.n_iter_ = 0
         with reworded_errors():

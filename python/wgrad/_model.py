@@ -1,5 +1,6 @@
 """Trained networks."""
 
+import json
 import os
 import warnings
 
@@ -84,6 +85,13 @@ class Model:
     def export_onnx(self, path):
         """Write an ONNX file."""
         self._inner.export_onnx(os.fspath(path))
+
+    def _schema(self):
+        """Return what the model's file says of the table: its columns, and the targets."""
+        data = self._inner.to_bytes()
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        model = json.loads(header["__metadata__"]["wgrad"])
+        return model.get("members", [model])[0]["preparation"]["schema"]
 
     def __reduce__(self):
         return (_restored, (self._inner.to_bytes(),))
