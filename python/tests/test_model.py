@@ -177,3 +177,41 @@ def test_what_is_wrong_is_said():
 
 def test_the_vocabulary_is_that_of_the_program():
     assert "adamw" in wgrad.vocabulary()
+
+
+def test_the_spread_says_that_it_takes_numbers(tmp_path):
+    pd = pytest.importorskip("pandas")
+    X, y = rows()
+    frame = pd.DataFrame({"a": X[:, 0], "b": np.where(X[:, 2] > 1, np.nan, X[:, 2])})
+    town, many = np.where(X[:, 1] > 0, "bonn", "ulm"), pd.Categorical(np.arange(200) % 40)
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    for columns in (frame, frame[["a"]].assign(town=town), frame[["a"]].assign(many=many)):
+        model = wgrad.MLPRegressor((4,), epochs=1, members=2, device="cpu").fit(columns, y).model_
+        with pytest.raises(ValueError, match="takes numbers, but no texts, dates and gaps of a frame; use predict, or"):
+            model.predict_with_spread(columns)
+        for path in (tmp_path / "table.csv", str(tmp_path / "table.csv")):
+            with pytest.raises(ValueError, match="takes numbers, but no paths of tables; use predict, or"):
+                model.predict_with_spread(path)
+
+
+def test_columns_of_several_targets_name_them():
+    X, y = rows()
+    fit = lambda y, **options: wgrad.Trainer(X, y, epochs=1, hidden=4, device="cpu", **options).model
+    both = np.column_stack([y, -y])
+    assert fit(both).columns == ["y0_predicted", "y1_predicted"]
+    assert fit(both, loss="pinball(0.1, 0.9)").columns == ["y0_quantile_0.1", "y0_quantile_0.9", "y1_quantile_0.1", "y1_quantile_0.9"]
+    assert fit(both > 0, task="labels", classes=["up", "high"]).columns == ["up_probability", "high_probability"]
+    assert fit(both > 0, task="labels", loss="binary-hinge").columns == ["label0_score", "label1_score"]
+    for names in (fit(y).columns, fit(y, members=2).columns):
+        assert names == ["predicted"]
+    assert fit(both, members=2).columns == ["y0_predicted", "y1_predicted"]
+    assert fit(y > 0).columns == ["probability_False", "probability_True"]
+
+
+def test_a_gap_in_an_array_is_refused_in_terms_of_python():
+    X, y = rows()
+    model = wgrad.Trainer(X, y, epochs=1, hidden=4, members=2, device="cpu").model
+    X[3, 1] = np.nan
+    for action in (model.predict, model.predict_with_spread):
+        with pytest.raises(ValueError, match="column `x1`: .*NaN.*no number; fill in a value, or remove the row"):
+            action(X)

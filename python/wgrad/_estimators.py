@@ -99,7 +99,7 @@ class _Estimator(BaseEstimator):
                     started = event
                 self._tell(event, of_frame)
             self._model = Model(run.model())
-        columns = (lambda: self._model._schema().get("columns", [])) if hasattr(self, "_table_columns") else None
+        columns = (lambda: self._model._schema.get("columns", [])) if hasattr(self, "_table_columns") else None
         for text in idle(given, started, columns) if started else ():
             warnings.warn(text, TrainingWarning, stacklevel=3)
         # Members train side by side, and their epochs end in any order.

@@ -3,6 +3,7 @@
 import json
 import os
 import warnings
+from functools import cached_property
 
 import numpy as np
 
@@ -34,8 +35,16 @@ class Model:
 
     @property
     def columns(self):
-        """Names of the predictions' columns."""
-        return self._inner.columns
+        """Names of the predictions' columns; those of several targets or labels begin with its name, as in files of the program."""
+        names = self._inner.columns
+        if self.kind == "labels":
+            targets = self.classes
+        else:
+            targets = self._schema["kind"]["numbers"] if len(set(names)) < len(names) else []
+        if len(targets) < 2:
+            return names
+        each = len(names) // len(targets)
+        return [f"{targets[place // each]}_{name}" for place, name in enumerate(names)]
 
     @property
     def features(self):
@@ -62,16 +71,27 @@ class Model:
         if is_frame(rows):
             with reworded_errors(frame=True), table_of(rows) as path:
                 return _without_odd(*self._inner.predict_table(path))
-        return self._inner.predict(array_of(rows))
+        with reworded_errors():
+            return self._inner.predict(array_of(rows))
 
     def predict_with_spread(self, rows):
         """Return predictions and their standard deviation among the members of an ensemble, both ``[rows, columns]``.
 
         ``rows`` is an array ``[rows, features]``, or a data frame of numbers with the columns of the training rows, in any order.
         """
+        is_path = isinstance(rows, (str, os.PathLike))
+        if is_path or (is_frame(rows) and not self._takes_numbers()):
+            what = "paths of tables" if is_path else "texts, dates and gaps of a frame"
+            raise ValueError(f"predict_with_spread takes numbers, but no {what}; use predict, or save the model for `wgrad predict --spread`")
         if is_frame(rows):
             rows = arranged(rows, self.features)
-        return self._inner.predict_with_spread(array_of(rows))
+        with reworded_errors():
+            return self._inner.predict_with_spread(array_of(rows))
+
+    def _takes_numbers(self):
+        """Return whether all inputs are numbers of a table as they stand there."""
+        encodings = [column["encoding"] for column in self._schema.get("columns", [])]
+        return all(it["kind"] == "number" and "fill" not in it for it in encodings)
 
     def weights(self):
         """Return the weights by their names, as PyTorch names them; of an ensemble a list with a dict for each member."""
@@ -86,6 +106,7 @@ class Model:
         """Write an ONNX file."""
         self._inner.export_onnx(os.fspath(path))
 
+    @cached_property
     def _schema(self):
         """Return what the model's file says of the table: its columns, and the targets."""
         data = self._inner.to_bytes()

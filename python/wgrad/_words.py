@@ -7,6 +7,7 @@ from contextlib import contextmanager
 OF_BOTH = (
     (r": `wgrad adapters` shows \w+( have f16)?", ""),
     (r"‘weight’", "‘sample_weight’"),
+    (r"fill in a value, call `fill_gaps` before, or", "fill in a value, or"),
     (r", or give ‘decimal’ comma", ""),
     (r"(say which mark they have with|give) ‘decimal’ point or ‘decimal’ comma", "make the column one of numbers"),
 )
