@@ -269,3 +269,64 @@ def test_a_first_column_without_a_name_is_refused():
         # It may be there when predicting, as names of rows.
         model = wgrad.MLPRegressor((4,), epochs=1, device="cpu").fit(rows[["t"]], np.arange(60.0))
         assert np.array_equal(model.predict(rows), model.predict(rows[["t"]]))
+
+
+def test_marks_of_gaps_that_are_targets_are_refused():
+    X = pd.DataFrame({"t": ["a", "u", "v"] * 20, "x": np.arange(60.0)})
+    classes = np.array(["a", "b", "c"])[np.arange(60) % 3]
+    fit = lambda kind, y, **options: kind((4,), epochs=1, device="cpu", **options).fit(X, y)
+    for missing in ("a", ["u", "a"], '"a"'):
+        with pytest.raises(ValueError, match="^missing: 'a' is in y, too"):
+            fit(wgrad.MLPClassifier, classes, missing=missing)
+    with pytest.raises(ValueError, match="^missing: '3.0' is in y, too"):
+        fit(wgrad.MLPRegressor, np.arange(60.0), missing="3.0")
+    assert fit(wgrad.MLPClassifier, classes, missing="u").predict(X).shape == (60,)
+    assert fit(wgrad.MLPRegressor, np.arange(60.0), missing="u").model_.features == ["t=a", "t=v", "t is missing", "x"]
+
+
+@pytest.mark.parametrize("name", ["pandas", "polars", "arrays"])
+def test_targets_and_weights_are_checked_as_those_of_arrays(name):
+    rows = np.arange(60.0)[:, None] % 7
+    if name != "arrays":
+        rows = pytest.importorskip(name).DataFrame({"t": ["u", "v"] * 30, "x": rows[:, 0]})
+    model = wgrad.MLPRegressor((4,), epochs=1, device="cpu")
+    y = np.arange(60.0)
+    for place, said in ((np.nan, "Input y contains NaN"), (np.inf, "Input y contains infinity")):
+        with pytest.raises(ValueError, match=said):
+            model.fit(rows, np.where(y == 3, place, y))
+    for weight, said in (
+        (np.ones((60, 1)), "Sample weights must be 1D"),
+        (np.ones(3), r"sample_weight.shape == \(3,\), expected \(60,\)"),
+        (np.where(y == 3, np.nan, 1), "Input sample_weight contains NaN"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            model.fit(rows, y, sample_weight=weight)
+    plain = model.fit(rows, y).predict(rows)
+    assert np.array_equal(model.fit(rows, y, sample_weight=2.0).predict(rows), plain)
+    if name == "pandas":
+        classes = pd.Series(y > 20).astype("boolean")
+        assert wgrad.MLPClassifier((4,), epochs=1, device="cpu").fit(rows, classes).classes_.tolist() == [False, True]
+    gap = pd.Series(y, dtype="Int64").where(y != 3)
+    with pytest.raises(ValueError, match="NaN|NA"):
+        model.fit(rows, gap)
+
+
+@pytest.mark.parametrize("name", ["pandas", "polars"])
+def test_texts_that_mark_gaps_are_told(name):
+    library = pytest.importorskip(name)
+    texts = ["None", "x", "y"] * 20
+    kinds = {"t": texts}
+    if name == "pandas":
+        kinds["c"] = pd.Categorical(texts)
+    for column, cells in kinds.items():
+        rows = library.DataFrame({"x": np.arange(60.0), column: cells})
+        if name == "polars":
+            rows = rows.with_columns(c=rows["t"].cast(library.Categorical)).drop("t") if column == "c" else rows
+        with pytest.warns(wgrad.TrainingWarning, match=f"^column '{column}': the text 'None' is taken for a gap, as in files.*‘missing’"):
+            assert features(rows) == ["x", f"{column}=x", f"{column}=y", f"{column} is missing"]
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            assert features(rows, missing="-")[1:] == [f"{column}={text}" for text in ("None", "x", "y")]
+            features(rows, ignore=column)
+            features(rows.drop(columns=column).assign(t=["a", None] * 30) if name == "pandas" else rows.drop(column).with_columns(t=library.Series(["a", None] * 30)))
+        assert not any("is taken for a gap" in str(it.message) for it in caught)

@@ -86,3 +86,11 @@ def test_advice_on_texts_of_numbers_names_no_option_of_files():
     model = regressor().fit(pd.DataFrame({"z": [f"{place}" for place in range(60)], "b": X[:, 0]}), Y)
     text = refused(lambda: model.predict(rows))
     assert "write decimals with a point" in text and "decimal’" not in text
+
+
+@pytest.mark.parametrize("kind", [wgrad.MLPRegressor, wgrad.MLPClassifier])
+def test_help_is_true_of_the_package(kind):
+    text = kind.__init__.__doc__
+    for word in (" --", "run folder", "folds", "auto, plain or realmlp", "default: auto, or plain", "wgrad predict", "`wgrad vocabulary`"):
+        assert word not in text, word
+    assert "in place of ‘valid’" in text and "[default: plain]" in text and "weights from a file, for a data frame" in text

@@ -8,17 +8,28 @@ from itertools import chain, islice
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils import check_array, check_random_state, column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from . import _wgrad
 from ._effects import idle, idle_in_steps, refuse_contradictions
-from ._frames import free_name, has_gaps, headings, is_frame, is_plain, refuse_other_tables, rules_text, table_of
+from ._frames import (
+    free_name,
+    has_gaps,
+    headings,
+    is_frame,
+    is_plain,
+    mark_in,
+    refuse_other_tables,
+    rules_text,
+    series_of,
+    table_of,
+)
 from ._model import Model
 from ._options import OF_COLUMNS, OF_FILES, TrainingWarning, distinct, names_of, rules_of, settings_of, task_of, text_of
-from ._words import reworded, reworded_errors
+from ._words import help_of, reworded, reworded_errors
 
 # Parameters that are no options of the program.
 OF_PYTHON = ("random_state", "verbose")
@@ -33,7 +44,7 @@ def _init_with(*own):
     scikit-learn reads parameters from the signature, so it is given in full; options come from the crate's own table of them.
     """
     left_out = (*OF_FILES, "task", *(name for name in OF_ONE_KIND if name not in own))
-    helps = {name: text for name, text in _wgrad.option_helps() if name not in left_out}
+    helps = {name: help_of(text) for name, text in _wgrad.option_helps() if name not in left_out}
     names = ["hidden", *(name for name in helps if name != "hidden")]
     defaults = {**dict.fromkeys(names), "random_state": None, "verbose": False}
 
@@ -63,8 +74,8 @@ def _init_with(*own):
 class _Estimator(BaseEstimator):
     """What both estimators share: options, tables, events and the model.
 
-    Every option of ``wgrad train`` that is not about files is a parameter of its name, with ``_`` for ``-``; None is the program's
-    default. ``wgrad vocabulary`` and :func:`wgrad.vocabulary` list what they take.
+    Every option of ``wgrad train`` that is not about files, folds or the target is a parameter of its name, with ``_`` for ``-``; None
+    is the program's default. ``wgrad vocabulary`` and :func:`wgrad.vocabulary` list what they take.
     """
 
     def _options(self):
@@ -130,12 +141,19 @@ class _Estimator(BaseEstimator):
         # A series has a name, by which tables to evaluate find the column.
         name = getattr(y, "name", None)
         target = name if isinstance(name, str) and name.strip() and name.isprintable() else "target"
+        # As beside arrays; dates are refused later, with advice.
+        if np.asarray(y).dtype.kind not in "mM":
+            check_array(y, ensure_2d=False, dtype=None, input_name="y", estimator=self)
         y = np.asarray(y)
         if y.ndim != 1:
             raise ValueError("several targets go with arrays of numbers; give such, or one target")
         if len(y) != X.shape[0]:
             raise ValueError(f"{X.shape[0]} rows, but {len(y)} targets")
         y, names, _ = self._encoded(y)
+        cells = names if names is not None else {str(value) for value in y} if self.missing is not None else ()
+        for mark in names_of(options.get("missing")):
+            if mark in cells:
+                raise ValueError(f"missing: {mark!r} is in y, too, whose rows would be left out; name it otherwise there, or take out of the frame what it marks")
         self.n_features_in_ = X.shape[1]
         self.feature_names_in_ = np.asarray(headings(X), dtype=object)
         self._table_columns = list(self.feature_names_in_)
@@ -143,7 +161,7 @@ class _Estimator(BaseEstimator):
         further = {target: y if names is None else np.asarray(names, dtype=object)[y]}
         if sample_weight is not None:
             weight = free_name(X, "sample_weight", further)
-            further[weight] = np.asarray(sample_weight, dtype=np.float64)
+            further[weight] = _check_sample_weight(sample_weight, X, dtype=np.float64)
             options["weight"] = weight
         options["task"] = task_of(names, False)
         columns, ignored = options.pop("columns", None), names_of(options.get("ignore"))
@@ -153,10 +171,20 @@ class _Estimator(BaseEstimator):
             options["columns"] = rules
         # The form of the file is known.
         options.update(delimiter="comma", header="yes")
+        if "missing" not in options:
+            self._tell_of_marks(X, [*ignored, options.get("group"), options.get("split_column")])
         with table_of(X, further, ignored) as path:
             run = _wgrad.Run.of_table(settings_of(options), path, target)
             # The table is read on the run's thread before the first event, and is gone with this context.
             return run, list(islice(run, 1))
+
+    def _tell_of_marks(self, frame, left_out):
+        """Warn of texts in a frame that files have for gaps."""
+        for place, name in enumerate(headings(frame)):
+            mark = mark_in(series_of(frame, place)) if name not in left_out else None
+            if mark is not None:
+                told = f"column {name!r}: the text {mark!r} is taken for a gap, as in files; if it is none, say in ‘missing’ which texts mark gaps, such as '-'"
+                warnings.warn(told, TrainingWarning, stacklevel=5)
 
     def _tell(self, event, of_frame):
         """Keep an event, and show it if that is asked for."""

@@ -139,6 +139,25 @@ def unread(series):
     return next((word for kinds, word in UNREAD if any(issubclass(it, kinds) for it in types)), None)
 
 
+# Texts that files have for gaps.
+MARKS = frozenset(
+    "#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN|None|n/a|nan|null".split("|")
+)
+
+
+def mark_in(series):
+    """Return a text of a column that files have for a gap, or None."""
+    if is_polars(series):
+        if str(series.dtype.base_type()) not in ("String", "Categorical", "Enum"):
+            return None
+        texts = series.cast(str).unique().to_list()
+    elif unread(series) is not None or not (hasattr(series.dtype, "categories") or series.dtype == object or "str" in str(series.dtype)):
+        return None
+    else:
+        texts = series.dropna().unique()
+    return next((text for text in texts if isinstance(text, str) and text in MARKS), None)
+
+
 def in_seconds(series):
     """Return durations and times of day in seconds, as columns of files have them; None for other columns."""
     if is_polars(series):

@@ -23,6 +23,15 @@ OF_ARRAYS = (
     (r"give ‘ignore’ .*, or take it out of the table", "take it out of the array"),
     (r"out of the table", "out of the array"),
 )
+OF_HELPS = (
+    (r"; `wgrad predict` passes them on", ""),
+    (r"; or auto, plain or realmlp by the number of training rows", ""),
+    (r"default: auto, or plain if .*\]", "default: plain]"),
+    (r"`wgrad vocabulary` lists", "wgrad.vocabulary() lists"),
+    (r" and of folds follows", " follows"),
+    (r"; each has a folder of its own [^\[]*", " "),
+    (r"or weights from a file", "or weights from a file, for a data frame with texts or gaps"),
+)
 OF_FRAMES = ((r"out of the table", "out of the frame"),)
 
 
@@ -31,6 +40,14 @@ def reworded(text, estimator=True, frame=False):
     # Names out of tables stand in backquotes, and stay.
     text = re.sub(r"(`[^`]*`)|(?<![\w-])--([a-z][a-z-]*)", lambda it: it[1] or f"‘{it[2].replace('-', '_')}’", text)
     for pattern, instead in (*OF_BOTH, *(OF_ESTIMATORS if estimator else OF_TRAINERS), *(OF_FRAMES if frame else OF_ARRAYS)):
+        text = re.sub(pattern, instead, text)
+    return text
+
+
+def help_of(text):
+    """Return the help of an option as it is true of a parameter of an estimator."""
+    text = reworded(text)
+    for pattern, instead in OF_HELPS:
         text = re.sub(pattern, instead, text)
     return text
 
