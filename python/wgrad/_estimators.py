@@ -153,7 +153,7 @@ class _Estimator(BaseEstimator):
         cells = names if names is not None else {str(value) for value in y} if self.missing is not None else ()
         for mark in names_of(options.get("missing")):
             if mark in cells:
-                raise ValueError(f"missing: {mark!r} is in y, too, whose rows would be left out; name it otherwise there, or take out of the frame what it marks")
+                raise ValueError(f"missing: {mark!r} is in y, too, whose rows would be left out; name the class otherwise, or the mark")
         self.n_features_in_ = X.shape[1]
         self.feature_names_in_ = np.asarray(headings(X), dtype=object)
         self._table_columns = list(self.feature_names_in_)
@@ -183,7 +183,8 @@ class _Estimator(BaseEstimator):
         for place, name in enumerate(headings(frame)):
             mark = mark_in(series_of(frame, place)) if name not in left_out else None
             if mark is not None:
-                told = f"column {name!r}: the text {mark!r} is taken for a gap, as in files; if it is none, say in ‘missing’ which texts mark gaps, such as '-'"
+                told = f"column {name!r}: the text {mark!r} is taken for a gap, as in files"
+                told += "; if it is none, say in ‘missing’ which texts mark gaps, such as '-'"
                 warnings.warn(told, TrainingWarning, stacklevel=5)
 
     def _tell(self, event, of_frame):
