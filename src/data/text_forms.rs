@@ -195,6 +195,11 @@ impl TextForms {
     }
 }
 
+/// Names a sign or unit, of which a blank would not be seen.
+fn sign(unit: &str) -> String {
+    if unit.trim().is_empty() { "blanks between thousands".to_string() } else { shown(unit) }
+}
+
 impl UsualForm {
     /// Name of the form, for a sentence.
     pub(super) fn name(&self) -> &'static str {
@@ -216,7 +221,7 @@ impl UsualForm {
             }
             Self::Numbers(unit, cells) => {
                 let (cells, filled) = (count(*cells as u64), count(filled as u64));
-                format!("{cells} of {filled} cells are numbers with {}", shown(unit))
+                format!("{cells} of {filled} cells are numbers with {}", sign(unit))
             }
         }
     }
@@ -239,7 +244,7 @@ impl UsualForm {
                 )
             }
             Self::Numbers(unit, _) => {
-                format!("take {} out of the cells to have numbers", shown(unit))
+                format!("take {} out of the cells to have numbers", sign(unit))
             }
         }
     }
@@ -273,6 +278,11 @@ mod tests {
             let count = cells.iter().filter(|it| it.contains(unit)).count();
             assert_eq!(usual(&cells), Some(UsualForm::Numbers(unit.into(), count)), "{cells:?}");
         }
+        let found = usual(&["1 234", "2 345", "3 456"]).unwrap();
+        assert_eq!(
+            found.remedy("c"),
+            "take blanks between thousands out of the cells to have numbers"
+        );
         for cells in [
             ["type 1", "type 2", "type 3"],
             ["a1", "a2", "a3"],

@@ -25,7 +25,8 @@ use crate::cli::wording::with_options;
 use crate::data::{FeatureReader, Preprocessing, RowChunk, list};
 use crate::error::{Error, Result};
 use crate::export::MODEL_FILE;
-use crate::report::{Console, JsonLines, duration, escape_controls, pluralize};
+use crate::graph::Loss;
+use crate::report::{Console, JsonLines, count, duration, escape_controls, pluralize};
 use crate::train::{Predictions, Predictor};
 
 /// Largest number of parts that wait to be written.
@@ -127,13 +128,23 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Exit> {
     }
     // Opened only when the first rows are predicted, so that an error leaves no file.
     let open = || PredictionWriter::open(out, args.json, &header, style);
-    let mut odd = OddRows::default();
+    let (mut odd, mut crossed) = (OddRows::default(), 0);
     let predict = |chunk: &mut RowChunk| {
-        predictions((&predictor, &mut odd), chunk, &input.name(), args.spread)
+        let found = predictions((&predictor, &mut odd), chunk, &input.name(), args.spread)?;
+        let loss = &predictor.trained().criterion.loss;
+        crossed += crossed_rows(found.predictions.values(), chunk.lines.len(), loss);
+        Ok(found)
     };
     let (ended, rows) = run(reader, predict, (open, &told), &interrupt, &mut console)?;
     console.close();
     odd.tell(predictor.trained(), "their predictions are left empty", &mut console);
+    if crossed > 0 {
+        console.warn(&format!(
+            "in {} of {} a quantile is above a higher one, since each is learned by itself; sort the quantiles of each row",
+            count(crossed),
+            pluralize(rows, "row")
+        ));
+    }
     let seconds = begun.elapsed().as_secs_f64();
     // A file is finished, and so takes its name, only if the table was read to its end.
     match ended {
@@ -229,6 +240,16 @@ fn run(
     Ok((ended, rows))
 }
 
+/// Returns in how many of some rows a quantile is above a higher one; 0 where the loss has no quantiles.
+fn crossed_rows(values: &[f64], rows: usize, loss: &Loss) -> u64 {
+    let Loss::Pinball(quantiles) = loss else { return 0 };
+    let each = quantiles.as_slice().len();
+    let width = (values.len() / rows.max(1)).max(1);
+    // Levels rise, target by target.
+    let crosses = |row: &&[f64]| row.chunks(each).any(|own| own.windows(2).any(|it| it[0] > it[1]));
+    values.chunks(width).filter(crosses).count() as u64
+}
+
 /// Returns predictions for some rows, all of which must be finite.
 fn predictions(
     (predictor, odd): (&Predictor, &mut OddRows),
@@ -301,4 +322,20 @@ pub(crate) fn check_finite(
         farthest.unwrap_or_default()
     );
     Err(at_row(table, lines, row, problem))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Quantiles;
+
+    #[test]
+    fn rows_whose_quantiles_cross_are_counted_target_by_target() {
+        let loss = Loss::Pinball(Quantiles::new(&[0.1, 0.5]).unwrap());
+        // Two targets; from one to the next the values may fall.
+        let values = [1.0, 2.0, 0.0, 0.0, 1.0, 2.0, 4.0, 3.0, 5.0, 4.0, 2.0, 1.0];
+        assert_eq!(crossed_rows(&values, 3, &loss), 2);
+        assert_eq!(crossed_rows(&values, 3, &Loss::Mse), 0);
+        assert_eq!(crossed_rows(&[], 0, &loss), 0);
+    }
 }

@@ -168,10 +168,17 @@ impl RunFingerprint {
     /// Refuses a checkpoint of another run.
     pub(super) fn check(&self, old: &Self) -> Result<()> {
         if (self.data, self.rows) != (old.data, old.rows) {
+            let counts = match self.rows == old.rows {
+                true => String::new(),
+                false => format!(
+                    " ({} training rows then, {} now)",
+                    count(old.rows as u64),
+                    count(self.rows as u64)
+                ),
+            };
             let problem = format!(
-                "the tables are not those that the checkpoint's run was trained and validated on ({} training rows, then {}); go \
-                 on with those, or begin a new run from its weights with ‘init’",
-                self.rows, old.rows
+                "the tables are not those that the checkpoint's run was trained and validated on{counts}; go on with those, or begin a \
+                 new run from its weights with ‘init’"
             );
             return Err(Error::setting("checkpoint", problem));
         }
