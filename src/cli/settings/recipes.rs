@@ -250,6 +250,7 @@ pub(super) fn with_recipe(given: RawSettings, known: &mut TargetKinds) -> Result
         return Ok(given.taking(note));
     }
     let mut own = section(&file, "all")?;
+    check_network(recipe, &own, &given)?;
     let kind = kind_of_target(&over(own.clone(), given.clone()), known)?;
     for (file, name) in [(&file, kind), (&chosen, "all"), (&chosen, kind)] {
         own.extend(section(file, name)?);
