@@ -393,7 +393,7 @@ struct TargetColumn<'a> {
     /// Distinct texts by code, which is the order of their first rows.
     distinct: Vec<Distinct<'a>>,
     codes: &'a [u32],
-    /// What else than a number the target may be, for a message.
+    /// Another kind that the target may be of instead of numbers, for a message.
     otherwise: &'static str,
 }
 
