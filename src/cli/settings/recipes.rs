@@ -319,6 +319,7 @@ mod tests {
     use crate::cli::settings::config::RunConfig;
     use crate::cli::settings::sources::merge;
     use crate::graph::Optimizer;
+    use crate::train::ScheduleKind;
 
     fn run(given: &[(&'static str, &str)]) -> Result<RunConfig> {
         let settings = Settings::default().with("table", "a.csv").with("target", "y");
@@ -349,6 +350,16 @@ mod tests {
         assert_eq!((&classes.optimizer, &numbers.optimizer), (&adamw, &adamw));
         let scale = classes.groups.iter().find(|group| group.matches == "scale?").unwrap();
         assert_eq!((scale.lr, scale.decay), (6.0, 6.0));
+    }
+
+    #[test]
+    fn without_weight_decay_a_recipe_has_no_schedule_of_it() {
+        let schedule = |given: &[(&'static str, &str)]| {
+            let realmlp = [("recipe", "realmlp"), ("task", "classify")];
+            run(&[&realmlp, given].concat()).unwrap().told().decay_schedule.clone()
+        };
+        assert_ne!(schedule(&[]), ScheduleKind::Constant);
+        assert_eq!(schedule(&[("weight-decay", "0")]), ScheduleKind::Constant);
     }
 
     #[test]
