@@ -333,9 +333,14 @@ mod tests {
     fn rows_whose_quantiles_cross_are_counted_target_by_target() {
         let loss = Loss::Pinball(Quantiles::new(&[0.1, 0.5]).unwrap());
         // Two targets; from one to the next the values may fall.
-        let values = [1.0, 2.0, 0.0, 0.0, 1.0, 2.0, 4.0, 3.0, 5.0, 4.0, 2.0, 1.0];
-        assert_eq!(crossed_rows(&values, 3, &loss), 2);
-        assert_eq!(crossed_rows(&values, 3, &Loss::Mse), 0);
+        let values = [
+            [1.0, 2.0, 0.0, 0.0],
+            [1.0, 2.0, 4.0, 3.0],
+            [5.0, 4.0, 2.0, 1.0],
+            [3.0, 4.0, 1.0, 2.0],
+        ];
+        assert_eq!(crossed_rows(values.as_flattened(), 4, &loss), 2);
+        assert_eq!(crossed_rows(values.as_flattened(), 4, &Loss::Mse), 0);
         assert_eq!(crossed_rows(&[], 0, &loss), 0);
     }
 }
