@@ -230,9 +230,11 @@ impl Run {
         let ended = py.detach(|| {
             let mut state = self.state();
             match std::mem::replace(&mut *state, RunState::Failed) {
-                RunState::Training(worker) => Some(worker.join().map(|ended| {
-                    ended.map(|ensemble| *state = RunState::Ended(ensemble))
-                })),
+                RunState::Training(worker) => Some(
+                    worker
+                        .join()
+                        .map(|ended| ended.map(|ensemble| *state = RunState::Ended(ensemble))),
+                ),
                 other => {
                     *state = other;
                     None
