@@ -34,10 +34,6 @@ pub(super) const REFIT: &str = "refit";
 pub(super) const SWEEP_RESULTS: &str = "sweep.csv";
 /// Folder of the trials in a sweep's folder.
 pub(super) const TRIALS: &str = "trials";
-/// The results of a sweep's earlier rounds, by which trials went on or not.
-pub(super) const ROUNDS: &str = "rounds.json";
-/// Record of a shard of a sweep that has ended, for the merge.
-pub(super) const SHARD_END: &str = "shard.json";
 /// The settings of a sweep.
 pub(super) const SWEEP: &str = "sweep.toml";
 /// The report of a run.

@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::checkpoint_files::{FRESH, all_checkpoint_files, checkpoint_files};
 use crate::cli::open_run::{
-    CONFIG, FOLDS, HISTORY, MEMBERS, METRICS, OUT_OF_FOLD, REFIT, REPORT, ROUNDS, SHARD_END, SWEEP,
-    SWEEP_RESULTS, TRAINING_ROWS, TRIALS, VALIDATION,
+    CONFIG, FOLDS, HISTORY, MEMBERS, METRICS, OUT_OF_FOLD, REFIT, REPORT, TRAINING_ROWS, VALIDATION,
 };
 use crate::cli::wording::quoted;
 use crate::error::{Error, Result};
@@ -78,19 +77,16 @@ pub(crate) fn lock(path: &Path) -> Result<Option<File>> {
     }
 }
 
-/// Removes what runs of several networks and sweeps have left in a folder: their own files, and of folders only those files that a run
-/// writes.
+/// Removes what a run of several networks has left in a folder, and of the networks' folders only those files that a run writes.
 pub(super) fn remove_networks(path: &Path) {
-    [MEMBERS, FOLDS, TRIALS].iter().for_each(|name| remove_parts(&path.join(name)));
+    [MEMBERS, FOLDS].iter().for_each(|name| remove_parts(&path.join(name)));
     remove_part(&path.join(REFIT));
-    for name in [OUT_OF_FOLD, SWEEP, SWEEP_RESULTS, ROUNDS, SHARD_END] {
-        // A file that cannot be removed is replaced later, or is an error then.
-        let _ = fs::remove_file(path.join(name));
-    }
+    // A file that cannot be removed is replaced later, or is an error then.
+    let _ = fs::remove_file(path.join(OUT_OF_FOLD));
 }
 
 /// Removes the folders of networks that an earlier run has left in a folder: those whose names are numbers.
-fn remove_parts(folder: &Path) {
+pub(super) fn remove_parts(folder: &Path) {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     for entry in entries {
         let name = entry.file_name();
@@ -103,7 +99,7 @@ fn remove_parts(folder: &Path) {
 
 /// Removes the folder of a network that an earlier run has left, if nothing else is in it.
 fn remove_part(folder: &Path) {
-    // Those of trials may have folders of folds; a link may lead anywhere.
+    // Trials may have folders of folds; a link may lead anywhere.
     if folder.symlink_metadata().is_ok_and(|about| about.is_dir()) {
         remove_networks(folder);
     }

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::folder::{RunFolder, remove_networks};
+use super::folder::{RunFolder, remove_networks, remove_parts};
 use super::folds::{Kept, TrainedFolds, check_same_inputs};
 #[cfg(feature = "pictures")]
 use super::members::warn_unwritten;
@@ -22,7 +22,7 @@ use super::sweep_merge::merge_sweep;
 use super::sweep_results::{
     Judged, SettingsByTrial, SweepTable, TrialResult, TriedSettings, best_first, best_table,
 };
-use super::sweep_shard::{Shard, ShardEnd, TableChecksums, device_text};
+use super::sweep_shard::{SHARD_END, Shard, ShardEnd, TableChecksums, device_text};
 use super::sweep_space::{
     SearchDimension, TrialSettings, grid_trials, is_refused, put_values, random_trials,
     take_ranges, with_values,
@@ -34,7 +34,7 @@ use super::verbosity::Verbosity;
 use super::verdict::Judge;
 use crate::cli::args::SweepArgs;
 use crate::cli::interrupt::Interrupt;
-use crate::cli::open_run::{CONFIG, REPORT, ROUNDS, SHARD_END, SWEEP, TRIALS};
+use crate::cli::open_run::{CONFIG, REPORT, SWEEP, SWEEP_RESULTS, TRIALS};
 use crate::cli::output::{Output, failed};
 #[cfg(feature = "pictures")]
 use crate::cli::pictures::sweep_report;
@@ -49,6 +49,8 @@ use crate::files::write_file;
 use crate::report::{Console, JsonLines, count, pluralize};
 use crate::train::{Member, Metric, Trainer, Warning};
 
+/// The results of earlier rounds, by which trials went on or not.
+const ROUNDS: &str = "rounds.json";
 /// Of successive halving, the factor of epochs from round to round, and the share of trials that go on.
 const ETA: u32 = 3;
 /// Number of trials of `wgrad tune` that compete with one another: three of them come to the end, and may be members of the ensemble.
@@ -740,6 +742,11 @@ fn open_folder(sweep: &Sweep, out: &Path, begins: bool) -> Result<Option<fs::Fil
 pub(super) fn remove_earlier(out: &Path) {
     RunFolder::remove_all(out);
     remove_networks(out);
+    remove_parts(&out.join(TRIALS));
+    for name in [SWEEP, SWEEP_RESULTS, ROUNDS, SHARD_END] {
+        // A file that cannot be removed is replaced later, or is an error then.
+        let _ = fs::remove_file(out.join(name));
+    }
 }
 
 /// Returns the results of earlier rounds; none where they cannot be read, after which the rounds are judged again.

@@ -11,10 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use super::members::write_json;
 use super::sweep::Search;
-use crate::cli::open_run::SHARD_END;
 use crate::cli::settings::{RunConfig, ValidSource};
 use crate::device::DeviceInfo;
 use crate::error::{Error, Result};
+
+/// Record of a shard that has ended, for the merge.
+pub(super) const SHARD_END: &str = "shard.json";
 
 /// One of several parts of a sweep. Shard 3 of 8 has every eighth trial, from the third.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
