@@ -22,7 +22,7 @@ pub(super) enum NotNumber {
 }
 
 /// Texts that mark a missing value unless others are given: those of pandas.
-const MARKS: [&str; 18] = [
+pub const GAP_MARKS: [&str; 18] = [
     "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>",
     "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
 ];
@@ -51,7 +51,7 @@ impl GapMarks {
         cell.is_empty()
             || match &self.given {
                 Some(texts) => texts.contains(cell),
-                None => MARKS.contains(&cell),
+                None => GAP_MARKS.contains(&cell),
             }
     }
 
@@ -65,7 +65,7 @@ impl GapMarks {
     pub(super) fn texts(&self) -> Vec<String> {
         let mut texts: Vec<String> = match &self.given {
             Some(texts) => texts.iter().cloned().collect(),
-            None => MARKS.map(String::from).to_vec(),
+            None => GAP_MARKS.map(String::from).to_vec(),
         };
         texts.push(String::new());
         texts.sort_unstable();

@@ -89,6 +89,11 @@ impl DifferentCells {
         Self { full: Arc::clone(&self.full), ..Self::new(self.most) }
     }
 
+    /// Returns false if no further cell would be counted.
+    fn takes_more(&self) -> bool {
+        self.texts.len() < EXAMPLES || !self.full.load(Ordering::Relaxed)
+    }
+
     /// Counts a cell that is no gap, with its number, if it is one.
     fn add(&mut self, cell: &str, value: Option<f64>) {
         self.add_text(cell);
@@ -251,6 +256,7 @@ impl ColumnCells {
             let numbers = self.scan.numbers;
             let value = self.scan.push(cell, line, marks);
             if let Some(different) = &mut self.different
+                && different.takes_more()
                 && !marks.has(cell)
             {
                 different.add(cell, Some(value).filter(|_| self.scan.numbers > numbers));
@@ -275,7 +281,6 @@ impl ColumnCells {
     }
 
     /// Returns true if a number of this column may be taken without its text.
-    #[cfg(feature = "parquet")]
     pub(super) fn takes_numbers(&self, marks: &GapMarks) -> bool {
         let counts =
             |it: &DifferentCells| !it.full.load(Ordering::Relaxed) && it.numbers.len() < it.most;
@@ -286,7 +291,6 @@ impl ColumnCells {
     }
 
     /// Takes a finite number that its text has exactly, where the column [takes numbers](Self::takes_numbers).
-    #[cfg(feature = "parquet")]
     pub(super) fn push_number(&mut self, value: f64) {
         self.scan.push_number(value);
     }

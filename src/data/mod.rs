@@ -64,6 +64,7 @@ mod xlsx;
 pub(crate) use self::archive::is_workbook;
 pub use self::arrange::Arranged;
 pub use self::batches::{Batches, epoch_order, steps_per_epoch};
+pub use self::cell::GAP_MARKS;
 pub use self::column::{Column, ColumnEncoding, PooledTexts};
 #[cfg(feature = "onnx")]
 pub(crate) use self::column::{date_places, spelled_texts};
@@ -82,7 +83,7 @@ pub(crate) use self::header::{list, option_value};
 pub(crate) use self::inspect::inspect_noted;
 pub use self::inspect::{ColumnReport, inspect, inspect_with};
 #[cfg(feature = "cli")]
-pub(crate) use self::name_list::parts_of;
+pub(crate) use self::name_list::{column_and_rule, parts_of};
 #[cfg(feature = "onnx")]
 pub(crate) use self::normal::{CENTRAL, CENTRE, SHARE_BELOW, TAIL, WIDEST_Z};
 pub use self::numbers::{NumberBlock, Numbers};

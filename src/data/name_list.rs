@@ -1,6 +1,6 @@
 //! Lists of names with commas between them.
 //!
-//! In: a text. Out: its parts.
+//! In: a text. Out: its parts, and of a part its column and rule.
 //! Absent on purpose: what the parts name.
 
 /// Returns the parts between commas, without those that are empty; of a text with `brackets`, commas within these part nothing. A part
@@ -31,6 +31,17 @@ pub(crate) fn parts_of(text: &str, brackets: bool) -> Vec<String> {
     parts.push(part);
     let parts = parts.into_iter().map(|part| part.trim().to_string());
     parts.filter(|part| !part.is_empty()).collect()
+}
+
+/// Returns the column and the rule of a part such as `zip:category`, if it has a colon. A format within the rule, as in
+/// `when:date(%H:%M)`, may have colons of its own.
+pub(crate) fn column_and_rule(part: &str) -> Option<(&str, &str)> {
+    let head = match part.ends_with(')') {
+        true => part.rfind('(').map_or(part, |at| &part[..at]),
+        false => part,
+    };
+    let at = head.rfind(':')?;
+    Some((part[..at].trim(), &part[at + 1..]))
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use super::quick_number::word_of;
+
 /// Mark of a free slot.
 const FREE: u32 = u32::MAX;
 /// An odd number whose bits are evenly spread: the golden ratio.
@@ -42,8 +44,7 @@ pub(super) fn hash_of(text: &str, seed: u64) -> u64 {
     for word in words {
         sum = mix(sum ^ u64::from_le_bytes(*word), SPREAD);
     }
-    let last = rest.iter().rev().fold(0, |all, &byte| all << 8 | u64::from(byte));
-    mix(mix(sum ^ last, SPREAD), SPREAD ^ seed.rotate_left(32))
+    mix(mix(sum ^ word_of(rest) as u64, SPREAD), SPREAD ^ seed.rotate_left(32))
 }
 
 impl TextTable {

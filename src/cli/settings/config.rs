@@ -251,8 +251,8 @@ impl RunConfig {
 
     /// Returns true if the scaling is measured anew, although the weights of `--init FILE` were trained under another one.
     fn scales_anew(&self) -> bool {
-        let file = |key| self.raw.has(key) && !self.raw.is_typed(key);
-        let stated = self.raw.is_typed("scale") || file("scale") && file("init");
+        let file = |key| self.raw.has(key) && !self.raw.is_of_this_run(key);
+        let stated = self.raw.is_of_this_run("scale") || file("scale") && file("init");
         stated && !self.asks_for_init_scale()
     }
 
@@ -928,7 +928,7 @@ impl RunConfig {
 
     /// Returns those of some settings that were given on the command line, as they are typed.
     pub(crate) fn typed(&self, keys: &[&'static str]) -> Vec<String> {
-        let typed = keys.iter().filter(|key| self.raw.is_typed(key));
+        let typed = keys.iter().filter(|key| self.raw.is_of_this_run(key));
         typed.map(|key| self.raw.place(key)).collect()
     }
 

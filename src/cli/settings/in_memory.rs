@@ -6,7 +6,7 @@
 use super::config::RunConfig;
 use super::init_network::with_network;
 use super::options::OPTIONS;
-use super::raw_settings::{RawSettings, TABLE};
+use super::raw_settings::{RawSettings, SettingSource, TABLE};
 use super::recipes::{TargetKinds, with_recipe};
 use super::resolve::resolve;
 use super::sources::option_key;
@@ -15,12 +15,13 @@ use crate::error::{Error, Result};
 /// Reads the settings of a run of a table with a target. Names may have `_` for `-`; errors have them as they are given.
 pub(crate) fn config_of(table: &str, target: &str, settings: &[(&str, &str)]) -> Result<RunConfig> {
     let mut raw = RawSettings::default();
-    raw.insert(TABLE, table.into(), TABLE.to_string());
-    raw.insert("target", target.into(), "target".to_string());
+    let call = |name: &str| SettingSource::Call(name.to_string());
+    raw.insert(TABLE, table, call(TABLE));
+    raw.insert("target", target, call("target"));
     for (name, text) in settings {
         let key = option_key(&name.replace('_', "-"));
         let key = key.map_err(|problem| Error::setting(*name, problem))?;
-        raw.insert(key, (*text).into(), (*name).to_string());
+        raw.insert(key, *text, call(name));
     }
     if raw.text("recipe").as_deref() == Some("auto") && !std::path::Path::new(table).is_file() {
         let problem = "auto chooses by the number of rows of a table, and these rows are in memory: give plain, realmlp or tabm";

@@ -5,7 +5,7 @@
 
 use super::config::{InitFrom, RunConfig};
 use super::network::{Network, OF_PLAIN};
-use super::raw_settings::RawSettings;
+use super::raw_settings::{RawSettings, SettingSource};
 use super::values::start;
 use crate::export::read_model;
 use crate::model::{Layer, Sequential};
@@ -26,7 +26,7 @@ pub(super) fn with_network(mut given: RawSettings) -> RawSettings {
     let strict = given.text("init-strict").is_none_or(|text| text.trim() == "true");
     let text = read_model(path).ok().and_then(|trained| layers_text(&trained.model, strict));
     if let Some(text) = text.filter(|text| *text != usual_text()) {
-        given.insert("layers", text.into(), format!("{SHOWN}: layers"));
+        given.insert("layers", text, SettingSource::File(SHOWN.to_string()));
     }
     given
 }

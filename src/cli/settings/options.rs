@@ -1123,7 +1123,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::cli::settings::raw_settings::RawSettings;
+    use crate::cli::settings::raw_settings::{RawSettings, SettingSource};
     use crate::cli::settings::resolve::resolve;
 
     #[test]
@@ -1160,8 +1160,9 @@ mod tests {
             ("init", "orthogonal(gain=relu)"),
         ];
         let mut raw = RawSettings::default();
+        let file = SettingSource::File("run.toml".to_string());
         for (key, text) in given {
-            raw.insert(key, text.into(), key.to_string());
+            raw.insert(key, text, file.clone());
         }
         let run = resolve(raw).unwrap();
         let mut again = RawSettings::default();
@@ -1179,7 +1180,7 @@ mod tests {
                 }
                 None => continue,
             };
-            again.insert(row.key, value, row.key.to_string());
+            again.insert(row.key, value, file.clone());
             shown += 1;
         }
         assert!(shown > 30, "{shown}");

@@ -16,14 +16,41 @@ pub(super) const TABLE: &str = "table";
 /// Name by which the library means the file that a run continues from, and not the option that names one.
 pub(crate) const CHECKPOINT: &str = "checkpoint";
 
+/// Where a setting was given.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum SettingSource {
+    /// On the command line.
+    CommandLine,
+    /// In a call of the library, under this name.
+    Call(String),
+    /// In a file, or settings like those of a file, that are shown so.
+    File(String),
+}
+
+impl SettingSource {
+    /// Returns the place of a setting in messages: `--lr`, or `run.toml: lr`.
+    fn place(&self, key: &str) -> String {
+        match self {
+            Self::CommandLine if key == TABLE => "TABLE".to_string(),
+            Self::CommandLine => format!("--{key}"),
+            Self::Call(name) => name.clone(),
+            Self::File(shown) => format!("{shown}: {key}"),
+        }
+    }
+
+    /// Returns true for two settings of the command line, of the same call, or of the same file.
+    fn is_that_of(&self, other: &Self) -> bool {
+        self == other || matches!((self, other), (Self::Call(_), Self::Call(_)))
+    }
+}
+
 /// A value and where it was given.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct RawSetting {
     key: &'static str,
     /// As a file has it; of the command line, a text.
     value: toml::Value,
-    /// `--lr`, or `run.toml: lr`.
-    place: String,
+    source: SettingSource,
 }
 
 impl RawSetting {
@@ -31,9 +58,14 @@ impl RawSetting {
         self.key
     }
 
+    /// Returns the place of the value in messages.
+    pub(super) fn place(&self) -> String {
+        self.source.place(self.key)
+    }
+
     /// Returns true if the value stands in a file that is shown so.
     pub(super) fn is_of(&self, shown: &str) -> bool {
-        self.place.strip_prefix(shown).is_some_and(|rest| rest.starts_with(':'))
+        matches!(&self.source, SettingSource::File(file) if file == shown)
     }
 
     pub(super) fn value(&self) -> &toml::Value {
@@ -75,7 +107,7 @@ impl RawSetting {
 
     /// An error about the value, with its place.
     pub(super) fn wrong(&self, problem: impl Into<String>) -> Error {
-        Error::setting(&self.place, problem)
+        Error::setting(self.place(), problem)
     }
 
     /// Puts the value's place into an error that came of reading it.
@@ -97,8 +129,13 @@ pub(crate) struct RawSettings {
 
 impl RawSettings {
     /// Adds a setting with the place where it was given.
-    pub(super) fn insert(&mut self, key: &'static str, value: toml::Value, place: String) {
-        self.given.insert(key, RawSetting { key, value, place });
+    pub(super) fn insert(
+        &mut self,
+        key: &'static str,
+        value: impl Into<toml::Value>,
+        source: SettingSource,
+    ) {
+        self.given.insert(key, RawSetting { key, value: value.into(), source });
     }
 
     /// Returns the same settings with a note of what was taken of a recipe.
@@ -143,22 +180,19 @@ impl RawSettings {
 
     /// Returns the place where a setting was given; where it could be, if it was not.
     pub(super) fn place(&self, key: &str) -> String {
-        self.get(key).map_or_else(|| format!("--{key}"), |setting| setting.place.clone())
+        self.get(key).map_or_else(|| SettingSource::CommandLine.place(key), RawSetting::place)
     }
 
-    /// Returns true if a setting was given on the command line.
-    pub(super) fn is_typed(&self, key: &str) -> bool {
-        self.get(key).is_some_and(|setting| setting.place == format!("--{key}"))
+    /// Returns true if a setting was given for this run, on the command line or in a call. A file may be that of another run, which has
+    /// all settings.
+    pub(super) fn is_of_this_run(&self, key: &str) -> bool {
+        self.get(key).is_some_and(|setting| !matches!(setting.source, SettingSource::File(_)))
     }
 
-    /// Returns true if both settings were given, and in one source: on the command line, or in the same file.
+    /// Returns true if both settings were given, and in one source: on the command line, in a call, or in the same file.
     pub(super) fn are_of_one_source(&self, one: &str, other: &str) -> bool {
-        let source = |setting: &RawSetting| match setting.place.strip_prefix("--") {
-            Some(_) => String::new(),
-            None => setting.place.strip_suffix(setting.key).unwrap_or(&setting.place).to_string(),
-        };
         let both = self.get(one).zip(self.get(other));
-        both.is_some_and(|(one, other)| source(one) == source(other))
+        both.is_some_and(|(one, other)| one.source.is_that_of(&other.source))
     }
 
     /// Names the setting that led to a file which cannot be used.
@@ -174,7 +208,7 @@ impl RawSettings {
                     name.strip_prefix("--").map_or_else(|| name.replace('_', "-"), str::to_string);
                 // A setting that was not given keeps the library's name, and the program words it when it tells the error.
                 let given = self.get(&key).filter(|_| name != CHECKPOINT);
-                Error::setting(given.map_or(name, |setting| setting.place.clone()), problem)
+                Error::setting(given.map_or(name, RawSetting::place), problem)
             }
             other => other,
         }

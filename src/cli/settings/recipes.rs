@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{RunConfig, Task, ValidSource};
 use super::network::OF_PLAIN;
-use super::raw_settings::{RawSettings, TABLE};
+use super::raw_settings::{RawSettings, SettingSource, TABLE};
 use super::resolve::resolve;
 use super::sources::{from_table, over};
 use crate::checksum::Checksum;
@@ -216,7 +216,7 @@ pub(super) fn by_default(mut given: RawSettings, known: &mut TargetKinds) -> Raw
     let choice = rows.and_then(|rows| auto_choice(rows).ok());
     // Without settings of its own the recipe is what the program does anyway.
     if choice.is_some_and(|it| settings_of(it.recipe).is_ok_and(|own| !own.is_empty())) {
-        given.insert("recipe", "auto".into(), "--recipe".to_string());
+        given.insert("recipe", "auto", SettingSource::CommandLine);
     }
     given
 }

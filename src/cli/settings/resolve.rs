@@ -55,7 +55,7 @@ fn check_together(run: &RunConfig) -> Result<()> {
     let refuse = |key: &str, problem: String| Err(Error::setting(run.raw.place(key), problem));
     if let Some(key) = OF_PLAIN.iter().find(|key| run.raw.has(key) && run.raw.has("layers")) {
         // The file's name stands before the problem already.
-        let alone = run.raw.are_of_one_source("layers", key) && !run.raw.is_typed(key);
+        let alone = run.raw.are_of_one_source("layers", key) && !run.raw.is_of_this_run(key);
         let layers = if alone { "layers".to_string() } else { run.raw.place("layers") };
         return refuse(key, all_layers(&layers));
     }
@@ -107,7 +107,7 @@ fn check_columns(run: &RunConfig) -> Result<()> {
     let by_rule = run.reading.columns.iter().filter(|(_, rule)| *rule == ColumnRule::Ignore);
     let left_out = ignored.chain(by_rule.map(|(name, _)| ("columns", name)));
     // Columns left out on the command line win over the features of a file.
-    let wins = |key: &str| run.raw.is_typed(key) && !run.raw.is_typed("features");
+    let wins = |key: &str| run.raw.is_of_this_run(key) && !run.raw.is_of_this_run("features");
     for (key, name) in left_out.filter(|(key, _)| !wins(key)) {
         if features.contains(name) {
             let problem = format!(
@@ -169,23 +169,27 @@ fn check_folds(run: &RunConfig) -> Result<()> {
 fn check_effects(run: &RunConfig) -> Result<()> {
     let refuse = |key: &str, problem: &str| Err(Error::setting(run.raw.place(key), problem));
     // A file of a run has all settings, so only those that are typed count where another one is usual.
-    let of_layers = ["activation", "norm", "dropout"].into_iter().find(|key| run.raw.is_typed(key));
+    let of_layers =
+        ["activation", "norm", "dropout"].into_iter().find(|key| run.raw.is_of_this_run(key));
     if let Some(key) = of_layers.filter(|_| run.network.hidden.is_empty()) {
         return refuse(
             key,
             "it is for hidden layers, and --hidden none has none; leave one of the two out",
         );
     }
-    if run.raw.is_typed("keep-later") && run.valid == ValidSource::Share(0.0) && run.folds == 0 {
+    if run.raw.is_of_this_run("keep-later")
+        && run.valid == ValidSource::Share(0.0)
+        && run.folds == 0
+    {
         let problem = "with --valid 0 there are no validation rows by which epochs could be equally good; leave one of the two out";
         return refuse("keep-later", problem);
     }
     let writes = run.checkpoints.every > 0 || run.checkpoints.minutes > 0.0;
-    if run.raw.is_typed("keep-checkpoints") && !writes {
+    if run.raw.is_of_this_run("keep-checkpoints") && !writes {
         let problem = "no checkpoints are written; give --checkpoint-every 1 or --checkpoint-minutes, or leave it out";
         return refuse("keep-checkpoints", problem);
     }
-    if run.raw.is_typed("tune-ms") && run.options.tuning.tune != Tune::Quick {
+    if run.raw.is_of_this_run("tune-ms") && run.options.tuning.tune != Tune::Quick {
         let problem = "it says how long --tune quick may take, and --tune is another one; leave one of the two out";
         return refuse("tune-ms", problem);
     }

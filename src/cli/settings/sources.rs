@@ -10,7 +10,7 @@ use std::path::Path;
 use super::arguments::Settings;
 use super::network::OF_PLAIN;
 use super::options::OPTIONS;
-use super::raw_settings::{RawSettings, TABLE, located};
+use super::raw_settings::{RawSettings, SettingSource, located};
 use super::values::is_none;
 use crate::data::list;
 use crate::error::{Error, Result};
@@ -30,8 +30,7 @@ pub(crate) const OF_OPTIMIZER: [&str; 6] =
 pub(crate) fn merge(settings: &Settings) -> Result<RawSettings> {
     let mut typed = RawSettings::default();
     for (key, text) in settings.texts() {
-        let place = if key == TABLE { "TABLE".to_string() } else { format!("--{key}") };
-        typed.insert(key, text.into(), place);
+        typed.insert(key, text, SettingSource::CommandLine);
     }
     let (table, shown) = match (&settings.config, &settings.base) {
         (Some(path), _) => (
@@ -102,7 +101,7 @@ pub(super) fn from_table(mut table: toml::Table, shown: &str) -> Result<RawSetti
     let mut given = RawSettings::default();
     for key in OPTIONS.iter().map(|row| row.key) {
         if let Some(value) = table.remove(key) {
-            given.insert(key, value, format!("{shown}: {key}"));
+            given.insert(key, value, SettingSource::File(shown.to_string()));
         }
     }
     let unknown: Vec<_> = table.keys().collect();

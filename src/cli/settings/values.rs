@@ -6,10 +6,10 @@ use std::collections::HashSet;
 
 use super::config::{InitFrom, RunConfig, TableCache, USUAL_SHARE, ValidSource};
 use super::paths::path_of;
-use super::raw_settings::{RawSetting, RawSettings, text_of};
+use super::raw_settings::{RawSetting, RawSettings, SettingSource, text_of};
 use crate::data::{
-    ColumnRule, DecimalMark, FeatureScaling, ScalingRules, TableFormat, TableOptions, list,
-    option_value, parts_of,
+    ColumnRule, DecimalMark, FeatureScaling, ScalingRules, TableFormat, TableOptions,
+    column_and_rule, list, option_value, parts_of,
 };
 use crate::error::{Error, Result};
 use crate::graph::Group;
@@ -48,12 +48,7 @@ pub(super) fn column_rules(it: &RawSetting) -> Result<ColumnRules> {
             _ => parts_of(&it.text()?, true),
         };
         for (place, part) in parts.iter().enumerate() {
-            // A format may have colons of its own.
-            let head = match part.ends_with(')') {
-                true => part.rfind('(').map_or(part.as_str(), |at| &part[..at]),
-                false => part.as_str(),
-            };
-            let Some(at) = head.rfind(':') else {
+            let Some((name, rule)) = column_and_rule(part) else {
                 let mut problem = format!(
                     "\"{part}\" has no colon; write a column and its kind, such as zip:category"
                 );
@@ -68,7 +63,7 @@ pub(super) fn column_rules(it: &RawSetting) -> Result<ColumnRules> {
                 }
                 return Err(it.wrong(problem));
             };
-            named.push((part[..at].trim().to_string(), part[at + 1..].to_string()));
+            named.push((name.to_string(), rule.to_string()));
         }
     }
     let mut rules = ColumnRules::default();
@@ -363,7 +358,7 @@ pub(super) fn header(text: &str) -> Result<Option<bool>> {
 pub(crate) fn column_options(texts: [Option<&str>; 3]) -> Result<(TableOptions, ScalingRules)> {
     let mut raw = RawSettings::default();
     for (key, text) in ["columns", "ignore", "missing"].into_iter().zip(texts) {
-        text.into_iter().for_each(|text| raw.insert(key, text.into(), format!("--{key}")));
+        text.into_iter().for_each(|text| raw.insert(key, text, SettingSource::CommandLine));
     }
     let rules = raw.get("columns").map(column_rules).transpose()?.unwrap_or_default();
     let options = TableOptions {

@@ -3,12 +3,15 @@
 //! In: a block of whole rows, and the form of the table. Out: the cells of the features, targets, weights and keys of these rows.
 //! Absent on purpose: kinds of columns, which only the whole table decides.
 
+use std::ops::Range;
+
 use super::blocks::TextBlock;
 use super::layout::Layout;
 use super::row_keys::RowKeys;
 use super::rows::{RowForm, TableReader, weight_of};
 use crate::data::cell::GapMarks;
 use crate::data::column_cells::ColumnCells;
+use crate::data::quick_number::{quick_number_within, word_of};
 use crate::data::target::TargetCells;
 use crate::error::Result;
 use crate::shape::narrow;
@@ -70,15 +73,19 @@ impl RowParser {
         }
         let returns = memchr::memchr(b'\r', bytes).is_some();
         let dialect = &self.form.dialect;
-        let (width, ends) = (self.form.header.len(), CellEnds::new(bytes, dialect.delimiter));
+        let width = self.form.header.len();
+        let mut ends = CellEnds::new(bytes, dialect.delimiter);
         let mut cells: Vec<&str> = Vec::with_capacity(width);
+        let mut spans: Vec<Range<usize>> = Vec::with_capacity(width);
         let (mut at, mut line) = (0, block.lines);
         while at < bytes.len() {
             cells.clear();
+            spans.clear();
             line += 1;
             loop {
-                let end = ends.next(at);
+                let end = ends.next();
                 cells.push(text.get(at..end)?);
+                spans.push(at..end);
                 at = end + 1;
                 if bytes.get(end) != Some(&dialect.delimiter) {
                     break;
@@ -105,41 +112,54 @@ impl RowParser {
             read.begin_like(before);
             let row = rows + read.seen();
             let line = if dialect.is_array { dialect.line_of_row(row) } else { line };
-            read.take_cells(&cells, line, &self.layout, &self.marks)?;
+            let number = |place: usize| {
+                let span = spans[place].clone();
+                // Longer ones may have more digits than a number keeps, which is noted.
+                (span.len() < 16).then(|| quick_number_within(bytes, span)).flatten()
+            };
+            read.take_cells((&cells, number), line, &self.layout, &self.marks)?;
         }
         Some(read)
     }
 }
 
-/// Finds the ends of cells.
+/// Finds the ends of cells, one after the other.
 struct CellEnds<'a> {
     bytes: &'a [u8],
     delimiter: u64,
+    /// Place of the next eight bytes.
+    next: usize,
+    /// Ends among the eight bytes before, as the highest bits of their bytes.
+    found: u64,
 }
 
 impl<'a> CellEnds<'a> {
     fn new(bytes: &'a [u8], delimiter: u8) -> Self {
-        Self { bytes, delimiter: ONES * u64::from(delimiter) }
+        Self { bytes, delimiter: ONES * u64::from(delimiter), next: 0, found: 0 }
     }
 
     /// Returns the place of the next delimiter or line end, or the end of the bytes.
-    fn next(&self, from: usize) -> usize {
-        /// Eight bytes at once: the lowest that is zero has its highest bit set.
+    fn next(&mut self) -> usize {
+        /// Sets the highest bit of each byte that is zero.
         fn zeros(word: u64) -> u64 {
-            word.wrapping_sub(ONES) & !word & (ONES << 7)
+            let low = ONES * 0x7f;
+            !((word & low).wrapping_add(low) | word | low)
         }
-        let mut at = from;
-        while let Some(word) = self.bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-            let word = u64::from_le_bytes(*word);
-            let found = zeros(word ^ self.delimiter) | zeros(word ^ (ONES * u64::from(b'\n')));
-            if found != 0 {
-                return at + found.trailing_zeros() as usize / 8;
-            }
-            at += 8;
+        while self.found == 0 {
+            let Some(rest) = self.bytes.get(self.next..).filter(|rest| !rest.is_empty()) else {
+                return self.bytes.len();
+            };
+            let word = match rest.first_chunk::<8>() {
+                Some(word) => u64::from_le_bytes(*word),
+                // Zeros behind the end are neither.
+                None => word_of(rest) as u64,
+            };
+            self.next += 8;
+            self.found = zeros(word ^ self.delimiter) | zeros(word ^ (ONES * u64::from(b'\n')));
         }
-        let delimiter = self.delimiter as u8;
-        let rest = self.bytes[at..].iter().position(|&byte| byte == delimiter || byte == b'\n');
-        rest.map_or(self.bytes.len(), |place| at + place)
+        let place = self.found.trailing_zeros() as usize / 8;
+        self.found &= self.found - 1;
+        self.next - 8 + place
     }
 }
 
@@ -200,7 +220,7 @@ impl ReadRows {
         let cell = |place: usize| table.record.get(place).unwrap_or_default();
         let keys = self.keys.push(cell);
         keys.map_err(|(place, problem)| table.refuse_column(place, problem))?;
-        self.take(cell, table.line, layout, marks);
+        self.take((cell, |_| None), table.line, layout, marks);
         // Numbers may be the same as names that are numbers.
         let is_number =
             |&place: &usize| marks.number(cell(place).trim()).is_ok_and(|it| !it.is_nan());
@@ -213,7 +233,7 @@ impl ReadRows {
     /// Takes the cells of a row; `None` if one of them is not as it must be.
     fn take_cells(
         &mut self,
-        cells: &[&str],
+        (cells, number): (&[&str], impl Fn(usize) -> Option<f64>),
         line: u64,
         layout: &Layout,
         marks: &GapMarks,
@@ -227,20 +247,27 @@ impl ReadRows {
             self.weights.push(weight);
         }
         self.keys.push(|place| cells[place]).ok()?;
-        self.take(|place| cells[place], line, layout, marks);
+        self.take((|place| cells[place], number), line, layout, marks);
         Some(())
     }
 
-    /// Takes the cells of features and targets, by their places.
+    /// Takes the cells of features and targets, by their places; of some cells `number` knows the number already.
     fn take<'a>(
         &mut self,
-        cell: impl Fn(usize) -> &'a str,
+        (cell, number): (impl Fn(usize) -> &'a str, impl Fn(usize) -> Option<f64>),
         line: u64,
         layout: &Layout,
         marks: &GapMarks,
     ) {
         let width = layout.picks.len();
         for (at, (&place, column)) in layout.picks.iter().zip(&mut self.columns).enumerate() {
+            if column.takes_numbers(marks)
+                && let Some(value) = number(place)
+            {
+                column.push_number(value);
+                self.x.push(value);
+                continue;
+            }
             let (value, numbers) = column.push(trimmed(cell(place)), line, marks);
             self.x.push(value);
             if let Some(numbers) = numbers {

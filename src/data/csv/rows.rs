@@ -696,6 +696,10 @@ pub(super) fn weight_of(text: &str) -> Result<f64, String> {
         Ok(value) if value < 0.0 => {
             Err(format!("a weight of {}, but it must be 0 or more", cell::shown(text)))
         }
+        Err(_) if !cell::spellings(text.trim()).is_empty() => Err(format!(
+            "{} is no weight, which is a number: how much the row counts; write 1 for rows that count and 0 for others",
+            cell::shown(text)
+        )),
         read => read,
     }
 }

@@ -437,6 +437,9 @@ fn weights_are_a_column_of_their_own() {
     assert!(
         said(Dataset::from_csv_weighted(&path, auto("y"), "w")).starts_with("t.csv:3: column `w`")
     );
+    let (_dir, path) = table("y,a,w\n1,2,True\n2,3,False\n");
+    let want = "t.csv:2: column `w`: `True` is no weight, which is a number";
+    assert!(said(Dataset::from_csv_weighted(&path, auto("y"), "w")).starts_with(want));
 }
 
 /// Any finite f64, all exponents alike.
