@@ -1247,7 +1247,12 @@ fn predictions_do_not_overwrite_what_is_there() {
     assert_eq!(fs::read(place.path("classes.csv")).unwrap(), table);
     let predict = ["predict", "r", "classes.csv", "--out", "p.csv"];
     place.ok(&predict);
-    for (out, name) in [("new.csv.gz", "new.csv"), ("new.parquet", "new.csv")] {
+    for (out, name) in [
+        ("new.csv.gz", "new.csv"),
+        ("new.parquet", "new.csv"),
+        ("new.json", "new.csv"),
+        ("new.tsv", "new.csv"),
+    ] {
         let args = ["predict", "r", "classes.csv", "--out", out];
         let want = format!("predictions are written as CSV; give a name such as {name}");
         place.refused(2, &args, &["--out", &want]);

@@ -65,6 +65,13 @@ impl Place {
         said
     }
 
+    /// Standard output and error of a command that has no device.
+    fn without_device(&self, args: &[&str]) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wgrad"));
+        let output = command.args(args).current_dir(self.0.path()).output().unwrap();
+        text(&output.stdout) + &text(&output.stderr)
+    }
+
     fn train(&self, more: &[&str]) -> String {
         let usual = ["train", "t.csv", "--target", "kind", "--hidden", "4", "--epochs", "1"];
         let more = if more.contains(&"--epochs") {
@@ -623,4 +630,203 @@ fn what_a_target_is_taken_for_is_said_where_it_may_be_wrong() {
         &["train", "lone.csv", "--target", "kind", "--epochs", "1", "--valid", "0", "--out", "m"],
     );
     assert!(!said.contains("one row only"), "{said}");
+}
+
+/// Rows of a column of numbers without a pattern, and what follows of a number.
+fn rows(count: u32, of: impl Fn(u32, f64) -> String) -> String {
+    let number = |i: u32| f64::from(i.wrapping_mul(2_654_435_761) >> 8) / f64::from(1 << 23) - 1.0;
+    (0..count).map(|i| of(i, number(i)) + "\n").collect()
+}
+
+#[test]
+fn a_run_does_not_write_over_its_own_tables() {
+    let place = Place::new(120);
+    let table = fs::read(place.path("t.csv")).unwrap();
+    let tables = ["history.csv", "validation.csv", "out_of_fold.csv", "sweep.csv"];
+    for name in tables {
+        fs::copy(place.path("t.csv"), place.path(name)).unwrap();
+        for args in [
+            &["train", name, "--target", "kind"][..],
+            &["train", "t.csv", "--target", "kind", "--valid", name],
+            &["tune", name, "--target", "kind", "--trials", "9", "--recipe", "plain"],
+        ] {
+            let more = ["--epochs", "1", "--out", ".", "--force"];
+            let said = place.said(2, &[args, &more[..]].concat());
+            assert!(said.contains(name) && said.contains("would be lost"), "{args:?}: {said}");
+            assert_eq!(fs::read(place.path(name)).unwrap(), table, "{args:?}");
+        }
+    }
+    let run = ["train", "t.csv", "--target", "kind", "--epochs", "1", "--out", "r"];
+    place.said(0, &run);
+    let said = place.said(2, &[&run[..], &["--force", "--valid", "r/validation.csv"]].concat());
+    assert!(said.contains("--valid: r/validation.csv has the name of a file"), "{said}");
+    // A table of another name in the run's folder stays as it is.
+    fs::copy(place.path("t.csv"), place.path("r/new.csv")).unwrap();
+    place.said(
+        0,
+        &["train", "r/new.csv", "--target", "kind", "--epochs", "1", "--out", "r", "--force"],
+    );
+    assert_eq!(fs::read(place.path("r/new.csv")).unwrap(), table);
+    let said = place.without_device(&["calibrate", "r", "t.csv", "--out", "t.csv", "--force"]);
+    assert!(said.contains("is what this command reads"), "{said}");
+    assert_eq!(fs::read(place.path("t.csv")).unwrap(), table);
+}
+
+#[test]
+fn copies_of_rows_in_both_parts_are_told() {
+    let place = Place::new(20);
+    let ten = |line: String| vec![line; 10].join("\n");
+    place.write("t.csv", &format!("x,y\n{}", rows(30, |_, x| ten(format!("{x},{}", x * 2.0)))));
+    for split in [&["--valid", "0.3"][..], &["--folds", "3"]] {
+        let out = format!("r{}", split[1]);
+        let args = ["train", "t.csv", "--target", "y", "--epochs", "1", "--out", &out];
+        let said = place.said(0, &[&args[..], split].concat());
+        let told: Vec<_> =
+            said.lines().filter(|line| line.contains("are equal to training rows")).collect();
+        assert_eq!(told.len(), 1, "{said}");
+        assert!(told[0].contains("keep them together with --group"), "{said}");
+    }
+    // Rows of few different values are equal by chance.
+    place.write("t.csv", &format!("x,y\n{}", rows(300, |i, _| format!("{},{}", i % 7, i % 5))));
+    let said = place.said(0, &["train", "t.csv", "--target", "y", "--epochs", "1", "--out", "s"]);
+    assert!(!said.contains("are equal to training rows"), "{said}");
+}
+
+#[test]
+fn doubtful_columns_and_orders_are_told() {
+    let place = Place::new(20);
+    for (name, table, more, want) in [
+        (
+            "NA of R",
+            format!(
+                "x,y\n{}",
+                rows(90, |i, x| format!("{x},{}", ["yes", "no", "NA"][i as usize % 3]))
+            ),
+            &[][..],
+            "warning: `NA` is a class of `y`, of 30 rows; if it marks a missing value, give --missing NA",
+        ),
+        (
+            "percents",
+            format!("x,y\n{}", rows(90, |i, x| format!("{x},{}0%", i % 9 + 1))),
+            &[],
+            "warning: `y` is taken for classes, but 90 of 90 cells are numbers with `%`; take `%` out of the cells to have numbers",
+        ),
+        (
+            "codes",
+            format!(
+                "zip,y\n{}",
+                rows(90, |i, x| format!("{},{x}", ["00123", "20100", "07001"][i as usize % 3]))
+            ),
+            &[],
+            "warning: `zip` has whole numbers such as `00123`, and is taken for numbers",
+        ),
+        (
+            "zones",
+            format!(
+                "t,y\n{}",
+                rows(90, |i, x| format!(
+                    "2024-03-{:02}T{:02}:00:00{},{x}",
+                    i % 28 + 1,
+                    i % 24,
+                    ["Z", ""][i as usize % 2]
+                ))
+            ),
+            &[],
+            "warning: `t` has times with an offset from UTC and times without, which are taken for UTC",
+        ),
+        (
+            "newest first",
+            format!("day,y\n{}", rows(28, |i, x| format!("2024-02-{:02},{x}", 28 - i))),
+            &["--valid", "last:0.25"],
+            "warning: the last rows are for validation, but by `day` 21 of 21 training rows are later",
+        ),
+    ] {
+        place.write("t.csv", &table);
+        let args = ["train", "t.csv", "--target", "y", "--epochs", "1", "--out", "r", "--force"];
+        let said = place.said(0, &[&args[..], more].concat());
+        assert!(said.contains(want), "{name}: {said}");
+    }
+    // Each remark goes where there is no doubt.
+    place.write(
+        "t.csv",
+        &format!(
+            "x,y\n{}",
+            rows(90, |i, x| format!("{x},{}", ["yes", "no", "NA"][i as usize % 3]))
+        ),
+    );
+    let args = ["train", "t.csv", "--target", "y", "--epochs", "1", "--out", "r", "--force"];
+    let said = place.said(0, &[&args[..], &["--missing", "NA"]].concat());
+    assert!(
+        said.contains("30 rows have no value of the target")
+            && !said.contains("which --missing names"),
+        "{said}"
+    );
+    place.write(
+        "t.csv",
+        &format!(
+            "month,day,y\n{}",
+            rows(28, |i, x| format!("{:02},2024-02-{:02},{x}", i % 12 + 1, i + 1))
+        ),
+    );
+    let said = place.said(0, &[&args[..], &["--valid", "last:0.25"]].concat());
+    assert!(!said.contains("are later") && !said.contains("zeros before"), "{said}");
+}
+
+#[test]
+fn values_that_a_constant_column_did_not_have_change_nothing() {
+    let place = Place::new(20);
+    place.write("t.csv", &format!("x,k,y\n{}", rows(200, |_, x| format!("{x},5,{}", x * 2.0))));
+    place.write("n.csv", "x,k\n0.5,5\n0.5,6\n0.5,-1000000\n");
+    for scale in ["standard", "robust", "minmax", "quantile", "log"] {
+        let args = ["train", "t.csv", "--target", "y", "--epochs", "2", "--out", "r", "--force"];
+        place.said(0, &[&args[..], &["--scale", scale]].concat());
+        let told = place.run(&["predict", "r", "n.csv", "--quiet"]);
+        let told = String::from_utf8(told.stdout).unwrap();
+        let values: Vec<_> =
+            told.lines().skip(1).filter_map(|line| line.rsplit(',').next()).collect();
+        assert_eq!(values.len(), 3, "{told}");
+        assert!(values.iter().all(|it| *it == values[0]), "{scale}: {values:?}");
+        let info = place.without_device(&["info", "r"]);
+        assert!(
+            info.contains("5 in all training rows, so that it changes nothing"),
+            "{scale}: {info}"
+        );
+    }
+}
+
+#[test]
+fn columns_of_results_have_names_of_their_own() {
+    let place = Place::new(20);
+    place.write("t.csv", &format!("x,fold\n{}", rows(60, |_, x| format!("{x},{}", x * 2.0))));
+    place.said(
+        0,
+        &["train", "t.csv", "--target", "fold", "--folds", "3", "--epochs", "1", "--out", "r"],
+    );
+    let head = |name: &str| {
+        fs::read_to_string(place.path(name)).unwrap().lines().next().unwrap().to_string()
+    };
+    assert_eq!(head("r/out_of_fold.csv"), "row,fold_2,fold,fold_predicted");
+    place.write("s.toml", "lr = [0.1, 0.01]\nepochs = [1, 2]\n");
+    let args = [
+        "sweep", "t.csv", "--target", "fold", "--config", "s.toml", "--search", "grid", "--out",
+        "s",
+    ];
+    place.said(0, &args);
+    assert_eq!(
+        head("s/sweep.csv"),
+        "trial,epochs_tried,lr,valid_loss,std,epoch,epochs,seconds,problem"
+    );
+    assert!(place.without_device(&["inspect", "s/sweep.csv"]).contains("epochs_tried"));
+}
+
+#[test]
+fn no_remark_is_about_a_setting_that_nobody_gave() {
+    let place = Place::new(120);
+    place.write("s.toml", "lr = { log = [0.001, 0.1] }\nepochs = 9\n");
+    let args = ["sweep", "t.csv", "--target", "kind", "--config", "s.toml", "--out", "s"];
+    let said = place.said(0, &[&args[..], &["--trials", "3", "--search", "halving"]].concat());
+    assert!(!said.contains("--schedule-epochs"), "{said}");
+    let args = ["train", "t.csv", "--target", "kind", "--epochs", "1", "--out", "r"];
+    let said = place.said(0, &[&args[..], &["--recipe", "realmlp", "--hidden", "16"]].concat());
+    assert!(!said.contains("--dropout-schedule"), "{said}");
 }

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use wgrad::cli::{NamedSettings, ReadyRun, named_settings};
-use wgrad::data::{FeatureReader, TargetKind, Targets};
+use wgrad::data::{self, FeatureReader, GAP_MARKS, TargetKind, Targets};
 use wgrad::export::{
     ensemble_from_bytes, ensemble_to_bytes, read_ensemble, write_ensemble, write_onnx,
 };
 use wgrad::prelude::{Ensemble, Event, Features};
 use wgrad::report::JsonLines;
-use wgrad::train::train_members;
+use wgrad::train::{Warning, train_members};
 use wgrad::{Dataset, Error, Predictor, Trainer};
 
 /// Time after which a run that says nothing looks for Ctrl-C.
@@ -219,7 +219,7 @@ impl Run {
                 Source::Rows(data) => settings.of_rows(*data)?,
                 Source::Table { path, target } => settings.of_table(&path, &target)?,
             };
-            train(&run, &sender, &stopped).map_err(|error| settings.locate(error))
+            train((&settings, &run), &sender, &stopped).map_err(|error| settings.locate(error))
         });
         Ok(Self { lines: Mutex::new(lines), stop, state: Mutex::new(RunState::Training(worker)) })
     }
@@ -256,11 +256,24 @@ impl Drop for Run {
 }
 
 /// Trains one network or several, and sends what happens.
-fn train(run: &ReadyRun, lines: &Sender<String>, stop: &AtomicBool) -> wgrad::Result<Ensemble> {
+fn train(
+    (settings, run): (&NamedSettings, &ReadyRun),
+    lines: &Sender<String>,
+    stop: &AtomicBool,
+) -> wgrad::Result<Ensemble> {
+    let warn = |warning: &Warning| tell(lines, &[], &Event::Warned(warning.clone()));
     for warning in &run.warnings {
-        tell(lines, &[], &Event::Warned(warning.clone()));
+        warn(warning);
     }
+    // Members have the same rows and device, so what is said of one is true of all.
+    let is_told = Once::new();
     let one = |trainer: &mut Trainer, part: &[(&'static str, usize)]| -> wgrad::Result<_> {
+        is_told.call_once(|| {
+            let device = &trainer.info().device;
+            for warning in &settings.without_effect(&run.data.train, device) {
+                warn(warning);
+            }
+        });
         for event in trainer.fit() {
             let heard = tell(lines, part, &event?);
             if !heard || stop.load(Ordering::Relaxed) {
@@ -533,6 +546,24 @@ fn vocabulary() -> String {
     wgrad::report::vocabulary()
 }
 
+/// Returns the parts of a list between commas, in which quotes, and `brackets` if they count, keep commas.
+#[pyfunction]
+fn parts_of(text: &str, brackets: bool) -> Vec<String> {
+    data::parts_of(text, brackets)
+}
+
+/// Returns the column and the rule of a part such as `zip:category`; None if it has no colon.
+#[pyfunction]
+fn column_and_rule(part: &str) -> Option<(&str, &str)> {
+    data::column_and_rule(part)
+}
+
+/// Returns the texts that tables have for gaps, unless others are given.
+#[pyfunction]
+fn gap_marks() -> Vec<&'static str> {
+    GAP_MARKS.to_vec()
+}
+
 #[pymodule]
 fn _wgrad(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Run>()?;
@@ -540,5 +571,8 @@ fn _wgrad(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Stepper>()?;
     module.add_function(wrap_pyfunction!(option_helps, module)?)?;
     module.add_function(wrap_pyfunction!(vocabulary, module)?)?;
+    module.add_function(wrap_pyfunction!(parts_of, module)?)?;
+    module.add_function(wrap_pyfunction!(column_and_rule, module)?)?;
+    module.add_function(wrap_pyfunction!(gap_marks, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
 }

@@ -32,29 +32,26 @@ def fit(rows, **options):
 @pytest.mark.parametrize(
     "rows, options, said",
     [
-        (X, {"split_seed": 3, "valid": "last"}, "‘split_seed’ changes nothing: no validation rows are drawn at random"),
-        (X, {"split_seed": 3, "valid": 0}, "‘split_seed’"),
-        (FRAME, {"split_seed": 3, "valid": "last:0.1"}, "‘split_seed’"),
-        (FRAME.assign(s=["train", "valid"] * 40), {"split_seed": 3, "split_column": "s", "columns": {"t": "ignore"}}, "‘split_seed’"),
-        (X, {"tune": "full"}, "‘tune’ changes nothing: it is for GPUs"),
-        (X, {"tune_ms": 4}, "‘tune_ms’"),
-        (X, {"members": 2, "tune": "off"}, "‘tune’"),
-        (X, {"drop_last": True, "batch_size": 16, "valid": 0}, "‘drop_last’ changes nothing: the 80 training rows are whole batches of 16"),
-        (X, {"drop_last": True, "batch_size": 32, "valid": 0.6}, "‘drop_last’"),
-        (OF_NUMBERS, {"min_count": 3}, "‘min_count’ changes nothing: no column is taken for texts"),
-        (OF_NUMBERS, {"one_hot": 3}, "‘one_hot’"),
-        (OF_NUMBERS, {"embedding_width": 3}, "‘embedding_width’ changes nothing: no column is taken for texts"),
-        (FRAME, {"embedding_width": 3}, "‘embedding_width’ changes nothing: no column has more texts than ‘one_hot’"),
-        (OF_NUMBERS, {"scale_texts": True}, "‘scale_texts’ changes nothing: no input stands for a text or a gap"),
-        (FRAME, {"scale_texts": True, "scale": "none"}, "‘scale_texts’"),
-        (X, {"activation": "gelu", "hidden": ()}, "‘activation’ changes nothing: there is no hidden layer"),
-        (X, {"dropout": 0.1, "hidden": "none"}, "‘dropout’"),
-        (X, {"norm": "layer", "hidden": []}, "‘norm’"),
+        (X, {"split_seed": 3, "valid": "last"}, "no validation rows are drawn at random, so split_seed changes"),
+        (X, {"split_seed": 3, "valid": 0}, "split_seed"),
+        (FRAME, {"split_seed": 3, "valid": "last:0.1"}, "split_seed"),
+        (FRAME.assign(s=["train", "valid"] * 40), {"split_seed": 3, "split_column": "s", "columns": {"t": "ignore"}}, "split_seed"),
+        (X, {"tune": "full"}, "tune is for GPUs, and changes"),
+        (X, {"tune_ms": 4}, "tune_ms"),
+        (X, {"members": 2, "tune": "off"}, "tune"),
+        (X, {"drop_last": True, "batch_size": 16, "valid": 0}, "the 80 training rows leave no smaller batch behind whole ones of 16, so drop_last changes"),
+        (X, {"drop_last": True, "batch_size": 32, "valid": 0.6}, "drop_last"),
+        (OF_NUMBERS, {"min_count": 3}, "no column is taken for texts, so min_count changes"),
+        (OF_NUMBERS, {"one_hot": 3}, "one_hot"),
+        (OF_NUMBERS, {"embedding_width": 3}, "no column is taken for texts, so embedding_width changes"),
+        (FRAME, {"embedding_width": 3}, "of an embedding, as columns of more than ‘one_hot’ texts have, so embedding_width changes"),
+        (OF_NUMBERS, {"scale_texts": True}, "no input stands for a text or a gap and is scaled, so scale_texts changes"),
+        (FRAME, {"scale_texts": True, "scale": "none"}, "scale_texts"),
     ],
 )
 def test_what_changes_nothing_is_told(rows, options, said):
     found = fit(rows, **options)
-    assert len(found) == 1 and found[0].startswith(said), found
+    assert len(found) == 1 and said in found[0], found
 
 
 @pytest.mark.parametrize(
@@ -78,8 +75,11 @@ def test_what_changes_something_is_not(rows, options):
 
 def test_what_contradicts_another_parameter_is_refused():
     for options, said in (
-        ({"keep_later": True, "valid": 0}, "^keep_later: .*valid=0"),
+        ({"keep_later": True, "valid": 0}, "^keep.later: with ‘valid’ 0"),
         ({"tune_ms": 4, "tune": "full"}, "^tune_ms: .*quick"),
+        ({"activation": "gelu", "hidden": ()}, "^activation: it is for hidden layers"),
+        ({"dropout": 0.1, "hidden": "none"}, "^dropout: it is for hidden layers"),
+        ({"norm": "layer", "hidden": []}, "^norm: it is for hidden layers"),
     ):
         with pytest.raises(ValueError, match=said):
             fit(X, **options)
@@ -93,7 +93,7 @@ def test_what_contradicts_another_parameter_is_refused():
 def test_a_trainer_tells_it_as_an_event():
     events = list(wgrad.Trainer(X, Y, epochs=1, device="cpu", members=2, **{"split-seed": 3, "valid": 0, "tune": "off"}))
     found = [event["message"] for event in events if event["event"] == "warning" and " nothing" in event["message"]]
-    assert [text.split(" ")[0] for text in found] == ["‘split_seed’", "‘tune’"]
+    assert len(found) == 2 and "split-seed" in found[0] and found[1].startswith("tune is for GPUs"), found
 
 
 @pytest.mark.parametrize(

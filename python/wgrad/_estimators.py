@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from . import _wgrad
-from ._effects import idle, idle_in_steps, refuse_contradictions
+from ._effects import idle_in_steps, told_of
 from ._frames import (
     free_name,
     has_gaps,
@@ -94,8 +94,6 @@ class _Estimator(BaseEstimator):
     def _fit(self, X, y, sample_weight):
         """Train on rows whose targets `_encoded` turns into what the crate takes."""
         options = self._options()
-        refuse_contradictions(options)
-        given, started = dict(options), None
         of_frame = is_frame(X)
         with reworded_errors(frame=of_frame):
             if of_frame and (not is_plain(X) or any(name in options for name in OF_COLUMNS)):
@@ -105,14 +103,8 @@ class _Estimator(BaseEstimator):
             self._stepper = None
             self.history_ = []
             for line in chain(begun, run):
-                event = json.loads(line)
-                if event["event"] == "started":
-                    started = event
-                self._tell(event, of_frame)
+                self._tell(json.loads(line), of_frame)
             self._model = Model(run.model())
-        columns = (lambda: self._model._schema.get("columns", [])) if hasattr(self, "_table_columns") else None
-        for text in idle(given, started, columns) if started else ():
-            warnings.warn(text, TrainingWarning, stacklevel=3)
         # Members train side by side, and their epochs end in any order.
         self.history_.sort(key=lambda epoch: (epoch["epoch"], epoch.get("member", 0)))
         self.loss_curve_ = _curve(self.history_)
@@ -258,13 +250,15 @@ class _Estimator(BaseEstimator):
         y, names, labels = self._encoded(y, known=not first or hasattr(self, "classes_"))
         if getattr(self, "_stepper", None) is None:
             model = None if first else self._model._inner
-            settings = settings_of({**options, "valid": 0, "task": task_of(names, labels)})
+            idle = idle_in_steps(options)
+            # Without validation rows the crate refuses this one.
+            taken = {name: value for name, value in options.items() if name != "keep_later" or name not in idle}
+            settings = settings_of({**taken, "valid": 0, "task": task_of(names, labels)})
             with reworded_errors():
                 self._stepper = self._begin(settings, X, y, names=names, labels=labels, model=model)
             self._begun_with = given
-            text = idle_in_steps(options)
-            if text is not None:
-                warnings.warn(text, TrainingWarning, stacklevel=3)
+            if idle:
+                warnings.warn(told_of(idle), TrainingWarning, stacklevel=3)
             self.loss_curve_ = []
             self.n_iter_ = 0
         with reworded_errors():

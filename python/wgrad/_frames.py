@@ -9,6 +9,7 @@ from datetime import time, timedelta
 
 import numpy as np
 
+from . import _wgrad
 from ._options import rules_of, text_of
 
 
@@ -140,9 +141,7 @@ def unread(series):
 
 
 # Texts that files have for gaps.
-MARKS = frozenset(
-    "#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN|None|n/a|nan|null".split("|")
-)
+MARKS = frozenset(_wgrad.gap_marks())
 
 
 def mark_in(series):

@@ -4,6 +4,7 @@ import numbers
 
 import numpy as np
 
+from . import _wgrad
 
 # Options that are about the columns of a table.
 OF_COLUMNS = (
@@ -85,7 +86,7 @@ def names_of(value):
     """Return the names of an option that is a text with commas, a list, or None."""
     if value is None:
         return []
-    return _parted(value) if isinstance(value, str) else [str(name) for name in value]
+    return _wgrad.parts_of(value, False) if isinstance(value, str) else [str(name) for name in value]
 
 
 def rules_of(value):
@@ -93,36 +94,8 @@ def rules_of(value):
     without a colon."""
     if isinstance(value, dict):
         return [(str(name), rule) for name, rule in value.items()]
-    parts = _parted(value, brackets=True) if isinstance(value, str) else names_of(value)
-    return [_rule_of(part) for part in parts]
-
-
-def _rule_of(part):
-    # A format may have colons of its own.
-    head = part[: part.rfind("(")] if part.endswith(")") and "(" in part else part
-    at = head.rfind(":")
-    return (None, part) if at < 0 else (part[:at].strip(), part[at + 1 :])
-
-
-def _parted(text, brackets=False):
-    """Return the parts between commas as the crate does: not within quotes, after a backslash, or in ``brackets``."""
-    parts, part, depth, is_quoted, escaped = [], "", 0, False, False
-    for letter, following in zip(text, text[1:] + " "):
-        if escaped:
-            escaped = False
-            part += letter
-        elif letter == "\\" and following in ',"':
-            escaped = True
-        elif letter == '"' and (is_quoted or not part.strip()):
-            is_quoted = not is_quoted
-        elif letter == "," and not is_quoted and depth == 0:
-            parts.append(part)
-            part = ""
-        else:
-            if brackets and not is_quoted:
-                depth = max(0, depth + {"(": 1, ")": -1}.get(letter, 0))
-            part += letter
-    return [part.strip() for part in (*parts, part) if part.strip()]
+    parts = _wgrad.parts_of(value, True) if isinstance(value, str) else names_of(value)
+    return [_wgrad.column_and_rule(part) or (None, part) for part in parts]
 
 
 def task_of(names, labels):

@@ -5,7 +5,6 @@ import json
 import numpy as np
 
 from . import _wgrad
-from ._effects import idle, refuse_contradictions
 from ._model import Model, array_of
 from ._options import OF_COLUMNS, OF_FILES, distinct, settings_of, task_of
 from ._words import reworded, reworded_errors
@@ -31,8 +30,6 @@ class Trainer:
             if options[name] is not None and name.replace("-", "_") in (*OF_COLUMNS, *OF_FILES):
                 instead = "give sample_weight" if name == "weight" else "leave it out, or give a data frame to an estimator"
                 raise ValueError(f"{name}: it is about tables, and a Trainer takes arrays; {instead}")
-        self._remarks = lambda started, given=dict(options): list(idle(given, started))
-        refuse_contradictions(options)
         y, names, labels = _targets(np.asarray(y), classes, options.get("task"))
         if options.get("task") in (None, "auto"):
             options["task"] = task_of(names, labels)
@@ -49,10 +46,6 @@ class Trainer:
                 if event["event"] == "warning":
                     event["message"] = reworded(event["message"], estimator=False)
                 yield event
-                if event["event"] == "started":
-                    # Members begin one by one; once is enough.
-                    yield from ({"event": "warning", "message": text} for text in self._remarks(event))
-                    self._remarks = lambda started: ()
 
     def stop(self):
         """End the training at its next event; the model is the one that it would keep."""

@@ -5,9 +5,7 @@
 
 use super::run::{ReadyRun, constant_target};
 use super::settings::{PreparedTable, RunConfig, config_of, option_helps};
-use crate::data::{
-    Dataset, LoadedTable, Preprocessing, ReadProgress, SplitColumns, column_and_rule, parts_of,
-};
+use crate::data::{Dataset, LoadedTable, Preprocessing, ReadProgress, SplitColumns};
 use crate::device::DeviceInfo;
 use crate::error::{Error, Result};
 use crate::train::Warning;
@@ -31,26 +29,6 @@ pub const OF_RUN_FOLDERS: [&str; 12] = [
 /// Returns the names of the options that [`NamedSettings`] takes, each with its help text.
 pub fn named_settings() -> Vec<(&'static str, &'static str)> {
     option_helps().filter(|(name, _)| !OF_RUN_FOLDERS.contains(name)).collect()
-}
-
-/// Returns the names in the text of an option such as `ignore`, with commas between them; a name with a comma of its own stands in quotes.
-pub fn names_in_list(text: &str) -> Vec<String> {
-    parts_of(text, false)
-}
-
-/// Returns the columns in the text of the option `columns`, each with its rule; a part without a colon has no column.
-///
-/// ```
-/// let columns = wgrad::cli::columns_in_list(r#"zip:category, "a, b":date(%d, %H:%M), c"#);
-/// let columns: Vec<_> = columns.iter().map(|(name, rule)| (name.as_deref(), rule.as_str())).collect();
-/// assert_eq!(columns, [(Some("zip"), "category"), (Some("a, b"), "date(%d, %H:%M)"), (None, "c")]);
-/// ```
-pub fn columns_in_list(text: &str) -> Vec<(Option<String>, String)> {
-    let column = |part: String| match column_and_rule(&part) {
-        Some((name, rule)) => (Some(name.to_string()), rule.to_string()),
-        None => (None, part),
-    };
-    parts_of(text, true).into_iter().map(column).collect()
 }
 
 /// Settings of a run by the names of the program's options, such as `batch-size` or `batch_size`, each with the text that would be typed.

@@ -23,9 +23,7 @@ mod wording;
 use std::fmt;
 
 pub use args::{Cli, Verb};
-pub use in_memory::{
-    NamedSettings, OF_RUN_FOLDERS, columns_in_list, named_settings, names_in_list,
-};
+pub use in_memory::{NamedSettings, OF_RUN_FOLDERS, named_settings};
 pub use run::ReadyRun;
 #[cfg(fuzzing)]
 #[doc(hidden)]

@@ -22,6 +22,8 @@ pub(super) enum NoteForm {
     Identifies,
     RareTexts,
     RoundedNumbers,
+    Codes,
+    Zones,
 }
 
 /// A remark on a column.

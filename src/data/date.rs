@@ -252,6 +252,12 @@ impl Scanner<'_> {
     }
 }
 
+/// Returns true if a time in ISO 8601 says how far it is from UTC.
+pub(super) fn has_zone(text: &str) -> bool {
+    let behind_date = text.get(10..).unwrap_or_default();
+    text.ends_with(['Z', 'C']) || behind_date.contains(['+', '-'])
+}
+
 /// Reads `2026-11-28`, with or without a time such as `T10:20`, `10:20:30.5`, `Z`, ` UTC` or `+01:00`; slashes may stand for hyphens.
 fn iso(text: &str) -> Option<(f64, bool)> {
     let mut scan = Scanner(text);

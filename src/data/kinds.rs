@@ -15,6 +15,7 @@ use super::date::{self, DatePart};
 use super::header::option_value;
 use super::quick_number::quick_number;
 use super::table_options::{ColumnRule, DateRule, GapRule};
+use super::target::is_code;
 use super::text_forms::TextForms;
 use super::text_table::hash_of;
 use crate::shape::count;
@@ -187,10 +188,14 @@ pub(super) struct ColumnScan {
     /// True if every text is tried for a date, since there are few.
     tries_all: bool,
     timed: bool,
+    /// Flags: a time has an offset from UTC; a time has none.
+    zones: [bool; 2],
     /// Least and largest number.
     pub(super) range: Option<(f64, f64)>,
     /// Marks of gaps of the user's that the column has.
     pub(super) marks: HashSet<String>,
+    /// First number with zeros before it that codes may have: two digits have a month and an hour, too.
+    pub(super) code: Option<String>,
 }
 
 /// Returns the decision that a column is no feature, and tells of it.
@@ -221,8 +226,10 @@ impl ColumnScan {
             numeric_texts: true,
             tries_all: false,
             timed: false,
+            zones: [false; 2],
             range: None,
             marks: HashSet::new(),
+            code: None,
         }
     }
 
@@ -289,6 +296,7 @@ impl ColumnScan {
         self.tries_all = true;
         let value = self.push(cell, line, marks);
         self.tries_all = false;
+        self.note_code(cell);
         // The same once more for each other cell.
         let others = count - 1;
         self.numbers += (self.numbers - before.0) * others;
@@ -302,6 +310,14 @@ impl ColumnScan {
         }
         self.letters += (self.letters - letters) * others;
         value
+    }
+
+    /// Notes a number that looks like a code.
+    fn note_code(&mut self, cell: &str) {
+        let is_long = cell.len() > 2 && cell.bytes().all(|byte| byte.is_ascii_digit());
+        if self.code.is_none() && is_long && is_code(cell) {
+            self.code = Some(cell.to_owned());
+        }
     }
 
     /// Notes a mark of the user's that the column has.
@@ -346,7 +362,9 @@ impl ColumnScan {
         self.dates &= part.dates;
         self.numeric_texts &= part.numeric_texts;
         self.marks.extend(part.marks);
+        self.code = self.code.take().or(part.code);
         self.timed |= part.timed;
+        self.zones = [0, 1].map(|at| self.zones[at] | part.zones[at]);
         if let (Some(first), Some(_)) = (&part.first_text, &self.first_text) {
             self.more += part.more + 1;
             let lines = std::iter::once(first.line).chain(part.more_lines);
@@ -425,6 +443,9 @@ impl ColumnScan {
         if self.tries_all || self.dates || self.dated * 2 + TRIED_DATES > self.texts {
             if let Some((days, timed)) = date::parse(cell, None) {
                 self.timed |= timed;
+                if timed {
+                    self.zones[usize::from(!date::has_zone(cell))] = true;
+                }
                 self.dated += 1;
                 return days;
             }
@@ -548,7 +569,14 @@ impl ColumnScan {
             return Ok(left_out(NoteForm::NothingButGaps, note));
         };
         if self.dates && self.numbers + self.odd == 0 && self.rule.is_none() {
-            return Ok((Decision::Date { rule: DateRule::default(), timed: self.timed }, None));
+            let mixed = self.zones == [true; 2];
+            let note = mixed.then(|| ColumnNote {
+                form: NoteForm::Zones,
+                text: format!(
+                    "{shown_name} has times with an offset from UTC and times without, which are taken for UTC; write all of them alike"
+                ),
+            });
+            return Ok((Decision::Date { rule: DateRule::default(), timed: self.timed }, note));
         }
         if let Some(bad) = self.first_undated.as_ref().filter(|_| self.rule.is_none())
             && self.dated * 2 > filled

@@ -83,7 +83,7 @@ pub(crate) use self::header::{list, option_value};
 pub(crate) use self::inspect::inspect_noted;
 pub use self::inspect::{ColumnReport, inspect, inspect_with};
 #[cfg(feature = "cli")]
-pub(crate) use self::name_list::{column_and_rule, parts_of};
+pub use self::name_list::{column_and_rule, parts_of};
 #[cfg(feature = "onnx")]
 pub(crate) use self::normal::{CENTRAL, CENTRE, SHARE_BELOW, TAIL, WIDEST_Z};
 pub use self::numbers::{NumberBlock, Numbers};
@@ -94,7 +94,7 @@ pub use self::preprocess::Preprocessing;
 pub use self::remarks::Remarks;
 pub use self::row_cells::{OddCell, Oddities};
 #[cfg(feature = "onnx")]
-pub(crate) use self::scaling::{CLIP, LARGE, MOST_RANK};
+pub(crate) use self::scaling::{CLIP, LARGE, MOST_RANK, OF_CONSTANT};
 pub use self::scaling::{FeatureScaling, ScalingCurves, ScalingRules};
 pub use self::schema::{BinaryColumn, DuplicateColumn, Schema, Target, TargetKind};
 #[cfg(feature = "cli")]

@@ -5,7 +5,14 @@
 
 /// Returns the parts between commas, without those that are empty; of a text with `brackets`, commas within these part nothing. A part
 /// in double quotes may have commas, and so may any part after a backslash.
-pub(crate) fn parts_of(text: &str, brackets: bool) -> Vec<String> {
+///
+/// ```
+/// use wgrad::data::parts_of;
+///
+/// assert_eq!(parts_of(r#"id, "a, b""#, false), ["id", "a, b"]);
+/// assert_eq!(parts_of("zip:category, when:date(%d, %m)", true), ["zip:category", "when:date(%d, %m)"]);
+/// ```
+pub fn parts_of(text: &str, brackets: bool) -> Vec<String> {
     let (mut parts, mut part, mut depth, mut quoted) = (Vec::new(), String::new(), 0_usize, false);
     let mut letters = text.chars().peekable();
     while let Some(letter) = letters.next() {
@@ -35,7 +42,14 @@ pub(crate) fn parts_of(text: &str, brackets: bool) -> Vec<String> {
 
 /// Returns the column and the rule of a part such as `zip:category`, if it has a colon. A format within the rule, as in
 /// `when:date(%H:%M)`, may have colons of its own.
-pub(crate) fn column_and_rule(part: &str) -> Option<(&str, &str)> {
+///
+/// ```
+/// use wgrad::data::column_and_rule;
+///
+/// assert_eq!(column_and_rule("when:date(%H:%M)"), Some(("when", "date(%H:%M)")));
+/// assert_eq!(column_and_rule("zip"), None);
+/// ```
+pub fn column_and_rule(part: &str) -> Option<(&str, &str)> {
     let head = match part.ends_with(')') {
         true => part.rfind('(').map_or(part, |at| &part[..at]),
         false => part,

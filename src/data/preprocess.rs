@@ -13,7 +13,7 @@ use super::column_copies::ColumnCopies;
 use super::header::list;
 use super::numbers::Numbers;
 use super::scaling::{
-    Curve, FeatureScaling, MeasuredScaling, ScalingCurves, ScalingRules, moments,
+    Curve, FeatureScaling, MeasuredScaling, OF_CONSTANT, ScalingCurves, ScalingRules, moments,
 };
 use super::schema::{Schema, TargetKind};
 use super::table::Dataset;
@@ -28,7 +28,8 @@ pub struct Preprocessing {
     pub scale: FeatureScaling,
     /// Numbers that are subtracted from the features; from their logarithms, where [`Self::curves`] says so.
     pub mean: Vec<f64>,
-    /// Numbers that the differences are divided by; never 0.
+    /// Numbers that the differences are divided by; never 0. The largest f64 makes 0 of a feature that had one value in all training rows,
+    /// whatever its value is elsewhere.
     pub std: Vec<f64>,
     /// Numbers that are subtracted from a numeric target, for each of its columns; 0 for classes and labels.
     #[serde(with = "one_or_more")]
@@ -140,7 +141,7 @@ impl Preprocessing {
                     None => MeasuredScaling::of(train.column(input), weights, method),
                 }),
             };
-            let line = own.as_ref().map_or((0.0, 1.0), |own| (own.mean, own.std));
+            let line = own.as_ref().map_or((0.0, 1.0), |own| own.of_feature(method));
             mean.push(line.0);
             std.push(line.1);
             let std = own.as_ref().map_or(1.0, |own| own.moments.1);
@@ -233,6 +234,10 @@ impl Preprocessing {
         }
         for (name, at) in own {
             let Some(&from) = others.get(&name) else { continue };
+            // A column that was constant there has weights that were never trained.
+            if other.std[from] == OF_CONSTANT {
+                continue;
+            }
             (self.mean[at], self.std[at]) = (other.mean[from], other.std[from]);
             if lists {
                 self.curves.methods[at] = other.method(from);
@@ -478,7 +483,7 @@ impl Preprocessing {
     /// Returns the deviation of a feature's values in some rows; the feature is scaled by this method.
     pub(crate) fn deviation(&self, data: &Dataset, input: usize, method: FeatureScaling) -> f64 {
         match method {
-            FeatureScaling::Standard => self.std[input],
+            FeatureScaling::Standard if self.std[input] != OF_CONSTANT => self.std[input],
             _ => moments(data.column(input), data.weights()).1,
         }
     }
@@ -606,10 +611,21 @@ mod tests {
         let data = numbers(&[1.0, 0.1, 2.0, 0.1, 3.0, 0.1, 4.0, 0.1], 2);
         let fit = Preprocessing::fit(&data, FeatureScaling::Standard);
         assert_eq!(fit.mean, [2.5, 0.1]);
-        assert_eq!(fit.std, [1.25_f64.sqrt(), 1.0]);
+        assert_eq!(fit.std, [1.25_f64.sqrt(), OF_CONSTANT]);
         assert_eq!((&fit.target_mean, &fit.target_std), (&vec![13.0], &vec![5.0_f64.sqrt()]));
         // 0.5 / sqrt(1.25), rounded once.
         assert_eq!(fit.features(&[2.5, 0.1, 3.0, 0.1]), [0.0, 0.0, 0.447_213_6, 0.0]);
+        // Nothing is learned of other values of a constant column, so they change nothing, by whatever method.
+        for method in ["standard", "robust", "minmax", "quantile", "log"] {
+            let fit = Preprocessing::fit(&data, method.parse().unwrap());
+            assert_eq!(fit.features(&[1.0, -1e200, 1.0, 7.0]), fit.features(&[1.0, 0.1, 1.0, 0.1]));
+            assert_eq!(fit.beyond_single(Numbers::Double(&[2.5, 1e300])), None, "{method}");
+        }
+        // A table in which the column has several values is scaled by these.
+        let mut anew =
+            Preprocessing::fit(&numbers(&[1.0, 1.0, 2.0, 3.0], 2), FeatureScaling::Standard);
+        anew.take_from(&fit);
+        assert_eq!((anew.mean.as_slice(), anew.std[1]), ([2.5, 2.0].as_slice(), 1.0));
 
         let none = Preprocessing::fit(&data, FeatureScaling::None);
         assert_eq!(
@@ -707,9 +723,9 @@ mod tests {
             Preprocessing::fit(&numbers(&[1e300, 1e300 + 1e285], 1), FeatureScaling::Standard);
         assert_eq!(far.beyond_single((&[1e300]).into()), None);
         assert_eq!(far.beyond_single((&[1.0]).into()), None);
-        // A constant column is not divided, so that its mean alone puts other values beyond.
+        // Other values of a constant column are nothing, however far away.
         let constant = Preprocessing::fit(&numbers(&[1e300, 1e300], 1), FeatureScaling::Standard);
-        assert_eq!(constant.beyond_single((&[1e300, 0.0]).into()), Some((1, 0)));
+        assert_eq!(constant.beyond_single((&[1e300, 0.0]).into()), None);
     }
 
     #[test]

@@ -219,6 +219,9 @@ pub(super) enum Curve<'a> {
     Constant,
 }
 
+/// Deviation of an input that had one value in all training rows. No step moves the weights of such an input, so that another value must
+/// not reach them: this deviation makes 0 of it.
+pub(crate) const OF_CONSTANT: f64 = f64::MAX;
 /// Limit of a robustly scaled value.
 pub(crate) const CLIP: f64 = 3.0;
 /// Size to which a value is cut before it is clipped smoothly, so that its square is finite.
@@ -313,6 +316,8 @@ pub(super) struct MeasuredScaling {
     pub(super) quantiles: Vec<f64>,
     /// The values' own mean and deviation.
     pub(super) moments: (f64, f64),
+    /// True if there are values, and all are the same.
+    constant: bool,
 }
 
 impl MeasuredScaling {
@@ -323,7 +328,9 @@ impl MeasuredScaling {
         method: FeatureScaling,
     ) -> Self {
         let own = moments(values.clone(), weights);
-        let line = |(mean, std)| Self { mean, std, quantiles: Vec::new(), moments: own };
+        let first = values.clone().next();
+        let constant = first.is_some_and(|first| values.clone().all(|value| value == first));
+        let line = |(mean, std)| Self { mean, std, quantiles: Vec::new(), moments: own, constant };
         let sorted = || Sorted::of(values.clone().collect(), weights);
         match method {
             FeatureScaling::None => line((0.0, 1.0)),
@@ -364,6 +371,14 @@ impl MeasuredScaling {
                 Self { quantiles, ..line((0.0, 1.0)) }
             }
         }
+    }
+}
+
+impl MeasuredScaling {
+    /// Returns what is subtracted from a feature, and what the difference is divided by.
+    pub(super) fn of_feature(&self, method: FeatureScaling) -> (f64, f64) {
+        let is_dead = self.constant && method != FeatureScaling::None;
+        (self.mean, if is_dead { OF_CONSTANT } else { self.std })
     }
 }
 

@@ -3,11 +3,13 @@
 //! In: a data set, a share, a seed, and what columns say of each row. Out: [`Split`], two data sets with the rows in table order.
 //! Absent on purpose: a third part for testing; that is another table, for `evaluate`.
 
+use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use super::cell::shown;
 use super::header::list;
+use super::kinds::RawKind;
 use super::number_builder::part_rows;
 use super::schema::TargetKind;
 use super::table::Dataset;
@@ -198,7 +200,42 @@ impl Dataset {
         };
         let first = self.rows() - total;
         let held_out: Vec<bool> = (0..self.rows()).map(|row| row >= first).collect();
-        self.parted(&held_out)
+        let remark = self.later_rows(first);
+        let mut data = self;
+        if remark.is_some() {
+            data.notes = Arc::new(data.notes.iter().cloned().chain(remark).collect());
+        }
+        data.parted(&held_out)
+    }
+
+    /// Returns a remark on training rows that are later than the rows from `first` on, if a column has dates.
+    fn later_rows(&self, first: usize) -> Option<String> {
+        /// Share of the training rows from which they are told: a few may have a wrong date.
+        const SHARE: usize = 20;
+        let columns = self.raw.as_ref()?.columns.iter().enumerate();
+        let mut dated = columns.filter(|(_, column)| matches!(column.kind, RawKind::Date { .. }));
+        dated.find_map(|(place, column)| {
+            let days = |rows: Range<usize>| -> Vec<f64> {
+                let of_rows = self.column(place).skip(rows.start).take(rows.len());
+                of_rows.filter(|day| !day.is_nan()).collect()
+            };
+            let (train, mut valid) = (days(0..first), days(first..self.rows()));
+            if valid.is_empty() {
+                return None;
+            }
+            let middle = valid.len() / 2;
+            let median = *valid.select_nth_unstable_by(middle, f64::total_cmp).1;
+            let later = train.iter().filter(|day| **day > median).count();
+            (later * SHARE > train.len()).then(|| {
+                format!(
+                    "the last rows are for validation, but by {} {} of {} training rows are later than most of them; sort the table by time, \
+                     the earliest rows first",
+                    shown(&column.name),
+                    count(later as u64),
+                    count(train.len() as u64)
+                )
+            })
+        })
     }
 
     /// Holds out whole groups of rows, chosen by `seed`, that have about a fraction `share` of all rows (0 holds out none): for

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::cell::{self, GapMarks, NotNumber, shown};
 use super::column::places_of_texts;
 use super::date;
-use super::header::list;
+use super::header::{list, option_value};
 use super::kinds::DeclaredType;
 use super::schema::{BinaryColumn, Target, TargetKind};
 use super::targets::Targets;
@@ -316,6 +316,40 @@ impl TargetCells {
                 Ok(ReadTarget { kind, y: Targets::Columns(y, 1), class_lines: Vec::new() })
             }
         }
+    }
+
+    /// Returns remarks on classes that the column may not mean: marks of gaps, and numbers with a sign or unit. `asked` if a person says
+    /// that these are classes.
+    pub(super) fn doubtful_classes(
+        &self,
+        name: &str,
+        marks: &GapMarks,
+        asked: bool,
+    ) -> Vec<String> {
+        if self.numbers.is_some() || marks.is_given() {
+            return Vec::new();
+        }
+        let column = self.column(name, "");
+        // Many people call a class None.
+        let is_mark = |text: &str| !text.is_empty() && text != "None" && marks.has(text);
+        let mark = |it: &Distinct<'_>| {
+            format!(
+                "{} is a class of {}, of {}; if it marks a missing value, give ‘missing’ {}",
+                shown(it.text),
+                shown(name),
+                pluralize(it.count as u64, "row"),
+                option_value(it.text, "")
+            )
+        };
+        let marks = column.distinct.iter().filter(|it| is_mark(it.text)).map(mark);
+        let form = if asked { None } else { column.number_form(self.codes.len()) };
+        let form = form.map(|form| format!("{} is taken for classes, but {form}", shown(name)));
+        marks.chain(form).collect()
+    }
+
+    /// Returns the texts that the user's list has for gaps.
+    pub(super) fn given_marks<'a>(&'a self, marks: &'a GapMarks) -> impl Iterator<Item = &'a str> {
+        self.texts.iter().filter(|text| marks.is_given() && marks.has(text))
     }
 
     fn column<'a>(&'a self, name: &'a str, source: &'a str) -> TargetColumn<'a> {
@@ -631,7 +665,7 @@ pub(super) fn in_order(first: &str, second: &str) -> bool {
 }
 
 /// Returns whether a number begins with a zero without a value, as codes do: `01`, `007`.
-fn is_code(text: &str) -> bool {
+pub(super) fn is_code(text: &str) -> bool {
     let digits = text.trim_start_matches(['+', '-']).as_bytes();
     matches!(digits, [b'0', next, ..] if next.is_ascii_digit())
 }

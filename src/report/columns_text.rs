@@ -6,7 +6,8 @@ use std::ops::Range;
 
 use super::text::pluralize;
 use crate::data::{
-    Column, ColumnEncoding, FeatureScaling, PooledTexts, Preprocessing, TargetKind, list,
+    Column, ColumnEncoding, FeatureScaling, OF_CONSTANT, PooledTexts, Preprocessing, TargetKind,
+    list,
 };
 use crate::shape::brief;
 
@@ -19,6 +20,13 @@ fn scaling(preparation: &Preprocessing, input: usize, method: FeatureScaling) ->
 }
 
 fn scaling_text(method: FeatureScaling, mean: f64, std: f64) -> String {
+    if std == OF_CONSTANT {
+        let value = match method {
+            FeatureScaling::Log => mean.abs().exp_m1().copysign(mean),
+            _ => mean,
+        };
+        return format!("{} in all training rows, so that it changes nothing", brief(value));
+    }
     let (mean, above, std) = (brief(mean), brief(mean + std), brief(std));
     match method {
         FeatureScaling::Standard => format!("mean {mean}, deviation {std}"),
@@ -27,7 +35,7 @@ fn scaling_text(method: FeatureScaling, mean: f64, std: f64) -> String {
         }
         FeatureScaling::MinMax => format!("minmax: 0 is {mean}, 1 is {above}"),
         FeatureScaling::Log => format!("log: of the logarithms mean {mean}, deviation {std}"),
-        // A constant column has no ranks.
+        // A constant target has no ranks.
         FeatureScaling::Quantile => format!("quantile: all are {mean}"),
         FeatureScaling::None => "not scaled".to_string(),
     }

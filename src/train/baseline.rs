@@ -68,10 +68,12 @@ impl Baseline {
         let outputs = model.outputs(columns).unwrap_or(usize::MAX);
         let cells = (data.train.rows() * columns) as f64;
         let (trained, solved) = (6.0 * f64::from(EPOCHS) * outputs as f64, columns as f64);
+        // Least squares take the table of products of all columns, and solve it.
+        let equations = if *loss == Loss::Mse { solved.powi(3) } else { 0.0 };
         // Each step moves all rows of the tables for texts; least squares go without them.
         let tables: usize = data.train.input_tables().map(|(_, rows, width)| rows * width).sum();
         let tables = if *loss == Loss::Mse { 0 } else { tables };
-        let short = cells * trained.max(solved) <= MOST_OPERATIONS
+        let short = cells * trained.max(solved) + equations <= MOST_OPERATIONS
             && f64::from(EPOCHS) * STEPS as f64 * tables as f64 <= MOST_OPERATIONS;
         if data.valid.is_none() {
             Some("no rows were held out")
@@ -352,6 +354,18 @@ mod tests {
         let trained = Trainer::new(&model, data, options, &DeviceKind::Cpu).unwrap().trained();
         let linear = Baseline::linear(&trained, data, options).unwrap().unwrap();
         (Baseline::constant(&trained, data), linear)
+    }
+
+    #[test]
+    fn least_squares_of_very_many_columns_do_not_pay() {
+        let pays = |columns: usize| {
+            let x = vec![0.5; 20 * columns];
+            let data = Dataset::from_arrays(&x, columns, Targets::Numbers(vec![1.0; 20])).unwrap();
+            let data = data.split_last(0.2).unwrap();
+            let model = Sequential::new().dense(4).relu().dense(1);
+            Baseline::linear_pays(&model, &data, &Loss::Mse)
+        };
+        assert_eq!((pays(1000), pays(1500), pays(4000)), (true, false, false));
     }
 
     #[test]

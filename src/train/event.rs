@@ -8,7 +8,7 @@ use super::{EarlyStop, Metric, Metrics, Streaming};
 use crate::data::{Positive, list, option_value};
 use crate::device::DeviceInfo;
 use crate::plan::Precision;
-use crate::shape::{count, fixed, pluralize};
+use crate::shape::{count, pluralize};
 
 /// News of a run, in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -145,7 +145,7 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let epochs = if self.epochs == 1 { "epoch" } else { "epochs" };
         let Some(kept) = &self.kept else { return write!(f, "{} {epochs}", self.epochs) };
-        let loss = fixed(kept.train_loss);
+        let loss = Metric::Loss.shown(kept.train_loss);
         write!(f, "epoch {} of {}, train loss {loss}", kept.epoch, self.epochs)?;
         if let Some(valid) = &kept.valid {
             write!(f, "; validated on {valid}")?;

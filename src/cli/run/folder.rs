@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use super::checkpoint_files::{FRESH, all_checkpoint_files, checkpoint_files};
 use crate::cli::open_run::{
-    CONFIG, FOLDS, HISTORY, MEMBERS, METRICS, OUT_OF_FOLD, REFIT, REPORT, TRAINING_ROWS, VALIDATION,
+    CONFIG, FOLDS, HISTORY, MEMBERS, METRICS, OUT_OF_FOLD, REFIT, REPORT, SWEEP, SWEEP_RESULTS,
+    TRAINING_ROWS, TRIALS, VALIDATION,
 };
 use crate::cli::wording::quoted;
 use crate::error::{Error, Result};
@@ -19,6 +20,10 @@ use crate::report::History;
 
 /// All that a run leaves. Only these are ever replaced or taken away.
 const FILES: [&str; 7] = [CONFIG, HISTORY, MODEL_FILE, METRICS, VALIDATION, TRAINING_ROWS, REPORT];
+/// Files that runs of several networks and sweeps leave beside these.
+const FURTHER_FILES: [&str; 3] = [OUT_OF_FOLD, SWEEP_RESULTS, SWEEP];
+/// Folders of a run's parts.
+const OWN_FOLDERS: [&str; 5] = [MEMBERS, FOLDS, REFIT, TRIALS, NEW];
 /// Files that a run writes at its end, or with its first model: an earlier run's would say something else.
 const LATE: [&str; 4] = [METRICS, VALIDATION, TRAINING_ROWS, REPORT];
 /// Where a run's files are at first, if an earlier run's are in their place.
@@ -136,6 +141,32 @@ impl RunFolder {
                 quoted(&free_name(path))
             );
             return Err(Error::setting("--out", problem));
+        }
+        Ok(())
+    }
+
+    /// Refuses tables that the run would write over, or take away with an earlier run in its folder. Nothing is made or changed.
+    pub(crate) fn check_tables<'a>(
+        path: &Path,
+        tables: impl IntoIterator<Item = (&'static str, &'a Path)>,
+    ) -> Result<()> {
+        let Ok(folder) = fs::canonicalize(path) else { return Ok(()) };
+        for (option, table) in tables {
+            let Ok(place) = fs::canonicalize(table) else { continue };
+            let Ok(within) = place.strip_prefix(&folder) else { continue };
+            let parts: Vec<_> = within.iter().filter_map(|part| part.to_str()).collect();
+            let Some((name, folders)) = parts.split_last() else { continue };
+            let own_folder = folders.first().is_none_or(|first| OWN_FOLDERS.contains(first));
+            let own_name = FILES.contains(name) || FURTHER_FILES.contains(name);
+            if own_folder && own_name {
+                let problem = format!(
+                    "{} has the name of a file that the run writes into its folder {}, so that it would be lost; copy it to another \
+                     folder, or choose another folder for the run",
+                    table.display(),
+                    path.display()
+                );
+                return Err(Error::setting(option, problem));
+            }
         }
         Ok(())
     }

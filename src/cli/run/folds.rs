@@ -22,7 +22,7 @@ use super::ready_run::found_rate;
 use super::summary::FigureTable;
 use super::time_budget::{epochs_in_time, tell};
 use super::verbosity::Verbosity;
-use super::verdict::{JudgedFold, Verdict, mean_metrics};
+use super::verdict::{JudgedFold, Verdict, copies, mean_metrics};
 use crate::cli::interrupt::Interrupt;
 use crate::cli::next::show_after_run;
 use crate::cli::open_run::{FOLDS, METRICS, REFIT, TRAINING_ROWS};
@@ -210,6 +210,9 @@ fn prepare(config: &RunConfig, quiet: bool) -> Result<PreparedFolds> {
         options.lr = *lr.get_or_insert(options.lr);
         if info.is_none() {
             warnings.extend(config.check_groups(&model, split)?);
+            let digest = RowDigest::of(&split.train);
+            let held_out = split.valid.as_ref();
+            warnings.extend(held_out.and_then(|rows| copies(&digest, rows, "of the first fold")));
             let trainer = Trainer::new(&model, split, &options, &config.device).map_err(located)?;
             check_precision(options.precision, &trainer.info().device).map_err(located)?;
             warnings.extend_from_slice(trainer.warnings());

@@ -71,7 +71,14 @@ impl<'a> OutOfFold<'a> {
         let repeat = several.then_some("repeat");
         let places = ["row"].into_iter().chain(repeat).chain(["fold"]);
         let weight = data.schema().weight.as_deref().filter(|_| data.weights().is_some());
-        let header = StringRecord::from_iter(places.chain(data.schema().targets()).chain(weight));
+        let own: Vec<&str> = data.schema().targets().into_iter().chain(weight).collect();
+        // A target may be called as the place of a row is.
+        let free = |name: &str| match own.contains(&name) {
+            true => format!("{name}_2"),
+            false => name.to_string(),
+        };
+        let header = places.map(free).chain(own.iter().map(ToString::to_string));
+        let header = StringRecord::from_iter(header);
         let (names, _) = told.header(&header);
         let path = folder.join(OUT_OF_FOLD);
         let mut sink = PredictionWriter::open(Some(&path), false, &names, CellStyle::default())?;

@@ -419,6 +419,10 @@ pub(super) fn run(
 ) -> Result<Exit, Failure> {
     let interrupt = Interrupt::listen(talk.quiet)?;
     let mut begun = Instant::now();
+    if begins {
+        let base = sweep.base(out)?;
+        RunFolder::check_tables(out, base.tables()).map_err(|error| base.locate(error))?;
+    }
     let trials = sweep.trials(out)?;
     let mut prepared = prepare(trials, |trial| sweep.has(trial), talk.quiet)?;
     let repeated = sweep.repeated(&prepared.settings())?;

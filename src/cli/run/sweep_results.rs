@@ -143,8 +143,15 @@ impl SweepTable {
 }
 
 fn header(space: &[SearchDimension], judged: Judged) -> String {
-    let keys: Vec<String> = space.iter().map(|it| cell(&it.key)).collect();
-    format!("trial,{},valid_{},std,epoch,epochs,seconds,problem\n", keys.join(","), judged.metric)
+    let value = format!("valid_{}", judged.metric);
+    let own = ["trial", &value, "std", "epoch", "epochs", "seconds", "problem"];
+    // A setting or a variable may have the name of a figure.
+    let key = |it: &SearchDimension| match own.contains(&it.key.as_str()) {
+        true => cell(&format!("{}_tried", it.key)),
+        false => cell(&it.key),
+    };
+    let keys: Vec<String> = space.iter().map(key).collect();
+    format!("trial,{},{}\n", keys.join(","), own[1..].join(","))
 }
 
 fn row(result: &TrialResult, settings: &TrialSettings) -> String {

@@ -54,6 +54,8 @@ pub(crate) fn train(args: &TrainArgs) -> Result<Exit, Failure> {
         }
         if !follows {
             RunFolder::check(&config.out, args.force).map_err(|error| config.locate(error))?;
+            RunFolder::check_tables(&config.out, config.tables())
+                .map_err(|error| config.locate(error))?;
             if config.out.join(SWEEP).is_file() {
                 let problem = format!(
                     "{} is the folder of a sweep, of which --force does not replace the trials; take another folder, or delete this one",

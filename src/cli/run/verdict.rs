@@ -4,6 +4,7 @@
 //! rows with their predictions, and a digest of the training rows.
 //! Absent on purpose: training.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use crate::cli::open_run::{TRAINING_ROWS, VALIDATION};
@@ -21,7 +22,6 @@ use crate::device::DeviceKind;
 use crate::error::Result;
 use crate::graph::Reduction;
 use crate::report::{Comparison, Comparisons, Figures, count};
-use crate::shape::fixed;
 use crate::train::{
     Baseline, Ensemble, EpochStats, Metric, Metrics, Predictions, Predictor, TrainOptions,
     TrainedModel, Trainer, Warning,
@@ -32,6 +32,11 @@ use ::csv::StringRecord;
 const NO_END: &str = "it came to no finite result";
 /// Name of the column with the numbers of rows.
 const ROW: &str = "row";
+
+/// Share of the validation rows from which rows that are training rows, too, are told.
+const MANY_COPIES: f64 = 0.1;
+/// Rows that differ are at least as many, where numbers tell rows apart.
+const FEWEST_DIFFERENT: usize = 16;
 
 /// Rows and baselines by which a network is judged, once it is trained.
 pub(crate) struct Judge {
@@ -59,6 +64,36 @@ pub(crate) struct Verdict {
     pub(crate) comparisons: Comparisons,
 }
 
+/// Warns of many rows that are held out and equal the training rows of this digest; `what_for` follows their number. Rows of few different values are
+/// equal by chance.
+pub(super) fn copies(digest: &RowDigest, held_out: &Dataset, what_for: &str) -> Option<Warning> {
+    let mut overlap = Overlap::default();
+    digest.look(held_out.x(), held_out.y(), &mut overlap);
+    if overlap.share() < MANY_COPIES || !has_telling_numbers(held_out) {
+        return None;
+    }
+    let problem = format!(
+        "{} {what_for} are equal to training rows: if they are copies, figures on them are better than on new rows; take copies out of the \
+         table, or keep them together with ‘group’",
+        overlap.text()?
+    );
+    Some(Warning::Noted { problem })
+}
+
+/// Returns true if a feature has a different number in most rows that differ, so that equal rows are hardly equal by chance.
+fn has_telling_numbers(data: &Dataset) -> bool {
+    /// Most rows and inputs that are looked at.
+    const ROWS: usize = 10_000;
+    const INPUTS: usize = 100;
+    let numbers: Vec<usize> = data.number_inputs().into_iter().take(INPUTS).collect();
+    let rows = data.rows().min(ROWS);
+    let bits = |value: f64| value.to_bits();
+    let row = |row: usize| -> Vec<u64> { data.row(row).iter().map(bits).collect() };
+    let different = (0..rows).map(row).collect::<HashSet<_>>().len();
+    let most = |input: usize| data.column(input).take(rows).map(bits).collect::<HashSet<_>>().len();
+    numbers.into_iter().any(|input| 2 * most(input) > different.max(FEWEST_DIFFERENT))
+}
+
 impl Judge {
     pub(crate) fn new(trainer: &Trainer, data: &Split, options: &TrainOptions) -> Self {
         let trained = trainer.trained();
@@ -78,10 +113,11 @@ impl Judge {
         }
     }
 
-    /// Warns of rows in a table of validation rows that are training rows, too.
+    /// Warns of validation rows that are training rows, too: of any in a table of their own, and of many where one table is split.
     pub(crate) fn leak(&self, config: &RunConfig) -> Option<Warning> {
-        let (ValidSource::File(path), Some(valid)) = (&config.valid, &self.valid) else {
-            return None;
+        let valid = self.valid.as_ref()?;
+        let ValidSource::File(path) = &config.valid else {
+            return copies(&self.digest, valid, "for validation");
         };
         let mut overlap = Overlap::default();
         self.digest.look(valid.x(), valid.y(), &mut overlap);
@@ -313,8 +349,8 @@ fn no_better(
     let problem = format!(
         "the network is no better than {}: {which} loss {} against {}{figures}; {advice}",
         baseline.name,
-        fixed(own),
-        fixed(other),
+        Metric::Loss.shown(own),
+        Metric::Loss.shown(other),
     );
     Warning::NoBetter { problem }
 }

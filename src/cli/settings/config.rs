@@ -382,15 +382,35 @@ impl RunConfig {
 
     /// Returns the same settings for a part of the run: so many epochs of it, with schedules as for all of them.
     pub(crate) fn for_epochs(&self, epochs: u32) -> Self {
-        let schedule_epochs = Some(self.options.scheduled_epochs());
+        let schedule_epochs = self.schedule_epochs_of(epochs);
         let options = TrainOptions { epochs, schedule_epochs, ..self.options.clone() };
         Self { options, ..self.clone() }
+    }
+
+    /// Returns the length of the schedules for a run of so many epochs that has those of the whole run, if it has to be said.
+    fn schedule_epochs_of(&self, epochs: u32) -> Option<u32> {
+        // Without a schedule, its length only says how long a warm-up may be.
+        let counts =
+            !self.options.length_dependent().is_empty() || self.options.warmup > f64::from(epochs);
+        Some(self.options.scheduled_epochs()).filter(|it| counts && *it != epochs)
     }
 
     /// Returns the same settings for so many epochs in all, as if these had been given.
     pub(crate) fn of_epochs(&self, epochs: u32) -> Self {
         let options = TrainOptions { epochs, ..self.options.clone() };
         Self { options, time_budget: None, ..self.clone() }
+    }
+
+    /// Returns the files that rows and targets come from, each with the option that names it.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let valid = match &self.valid {
+            ValidSource::File(path) => Some(path.as_path()),
+            _ => None,
+        };
+        let target = Path::new(&self.target);
+        [("table", Some(self.table.as_path())), ("valid", valid), ("target", Some(target))]
+            .into_iter()
+            .filter_map(|(option, path)| Some((option, path.filter(|path| path.is_file())?)))
     }
 
     /// Returns the seed of the run.
@@ -445,13 +465,9 @@ impl RunConfig {
 
     /// Returns the settings of a network that is trained on all rows for so many epochs, with schedules as the folds had them.
     pub(crate) fn of_refit(&self, epochs: u32, out: PathBuf) -> Self {
-        let scheduled = self.options.scheduled_epochs();
-        // Without a schedule, its length only says how long a warm-up may be.
-        let counts =
-            !self.options.length_dependent().is_empty() || self.options.warmup > f64::from(epochs);
         let options = TrainOptions {
             epochs,
-            schedule_epochs: Some(scheduled).filter(|it| counts && *it != epochs),
+            schedule_epochs: self.schedule_epochs_of(epochs),
             stop_patience: None,
             stop_delta: TrainOptions::default().stop_delta,
             stop_metric: TrainOptions::default().stop_metric,
@@ -962,7 +978,10 @@ impl RunConfig {
         }
         let as_is = train.number_inputs().len() == train.columns();
         let scaled = self.typed(&["scale-texts"]);
-        if !scaled.is_empty() && (as_is || self.options.scale == FeatureScaling::None) {
+        if self.options.scale_texts
+            && !scaled.is_empty()
+            && (as_is || self.options.scale == FeatureScaling::None)
+        {
             notes.push(format!(
                 "no input stands for a text or a gap and is scaled, so {} changes nothing",
                 names(scaled)
@@ -970,7 +989,10 @@ impl RunConfig {
         }
         let (rows, batch) = (train.rows(), self.batch_size(train));
         let dropped = self.typed(&["drop-last"]);
-        if !dropped.is_empty() && (rows < batch || rows.is_multiple_of(batch)) {
+        if self.options.drop_last
+            && !dropped.is_empty()
+            && (rows < batch || rows.is_multiple_of(batch))
+        {
             notes.push(format!(
                 "the {} training rows leave no smaller batch behind whole ones of {}, so {} changes nothing",
                 count(rows as u64),

@@ -24,6 +24,8 @@ const KINDS: [&str; 3] = ["classes", "numbers", "labels"];
 const OF_VALIDATION: [&str; 3] = ["stop-metric", "stop-patience", "keep-later"];
 /// Settings of a recipe that only runs with weight decay take.
 const OF_DECAY: [&str; 1] = ["decay-schedule"];
+/// Settings of a recipe that only networks with dropout take.
+const OF_DROPOUT: [&str; 1] = ["dropout-schedule"];
 
 /// Settings with which a person decides how a network is made or how it moves: then the recipe is theirs.
 const DECISIONS: [&str; 34] = [
@@ -263,6 +265,9 @@ pub(super) fn with_recipe(given: RawSettings, known: &mut TargetKinds) -> Result
     }
     if run.told().optimizer.setting("weight-decay").unwrap_or(0.0) == 0.0 {
         own.remove(&OF_DECAY);
+    }
+    if !run.network.may_have_dropout() {
+        own.remove(&OF_DROPOUT);
     }
     let keys: Vec<&'static str> = own.keys().collect();
     let whole = over(own, given.clone());

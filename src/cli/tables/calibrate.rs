@@ -13,7 +13,7 @@ use super::training_rows::{told_training_rows, training_rows};
 use crate::cli::Exit;
 use crate::cli::args::CalibrateArgs;
 use crate::cli::next;
-use crate::cli::open_run::{VALIDATION, open_run};
+use crate::cli::open_run::{TRAINING_ROWS, VALIDATION, open_run};
 use crate::cli::output::{Output, check_out, failed};
 use crate::cli::wording::quoted;
 use crate::error::{Error, Result};
@@ -38,7 +38,10 @@ struct Calibrated {
 
 pub(crate) fn calibrate(args: &CalibrateArgs) -> Result<Exit> {
     let (model, validation) = (args.run.join(MODEL_FILE), args.run.join(VALIDATION));
-    check_out("--out", &args.out, &[&args.run, &model], args.force)?;
+    let table = args.table.as_deref().map(Path::new);
+    let inputs: Vec<&Path> =
+        [args.run.as_path(), &model, &validation].into_iter().chain(table).collect();
+    check_out("--out", &args.out, &inputs, args.force)?;
     let format = args.format.read_for(args.table.as_deref())?;
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
     let predictor = Predictor::new(open_run(&args.run, None, &mut console)?)?;
@@ -97,6 +100,11 @@ fn without_rows(run: &Path) -> Error {
             "{VALIDATION} with {} is no more in {}; put the file back",
             pluralize(file.rows, "validation row"),
             run.display()
+        ),
+        // A run that was stopped has a model, and no digest of its rows.
+        None if run.join(MODEL_FILE).exists() && !run.join(TRAINING_ROWS).exists() => format!(
+            "this run was stopped before it wrote its validation rows (`wgrad resume {}` goes on with it)",
+            quoted(run)
         ),
         None if run.is_dir() => "this run has no validation rows".to_string(),
         None => format!("{} is a model alone, without validation rows", run.display()),

@@ -57,8 +57,10 @@ enum Ended {
 }
 
 /// Ends of names that promise another format than that of the predictions.
-const OTHER_FORMATS: [&str; 10] =
-    ["gz", "zst", "zip", "parquet", "arrow", "feather", "xlsx", "xls", "npy", "npz"];
+const OTHER_FORMATS: [&str; 21] = [
+    "gz", "zst", "zip", "xz", "bz2", "lz4", "br", "parquet", "arrow", "feather", "xlsx", "xls",
+    "ods", "npy", "npz", "pkl", "json", "jsonl", "ndjson", "tsv", "html",
+];
 
 /// Refuses a file whose name promises another format.
 fn check_format(out: &Path) -> Result<()> {

@@ -120,6 +120,11 @@ impl RowDigest {
 }
 
 impl Overlap {
+    /// Returns the share of the rows that are in the digest, of those that could be.
+    pub(crate) fn share(&self) -> f64 {
+        self.found as f64 / self.looked.max(1) as f64
+    }
+
     /// Number of rows that were in the digest, about, if any.
     pub(crate) fn rows(self) -> Option<u64> {
         if self.found == 0 {

@@ -43,6 +43,17 @@ fn told_rounded(name: &str) -> ColumnNote {
     ColumnNote { form: NoteForm::RoundedNumbers, text }
 }
 
+/// Tells that numbers of a column have lost the zeros before them.
+fn told_codes(name: &str, code: &str) -> ColumnNote {
+    let text = format!(
+        "{} has whole numbers such as {}, and is taken for numbers, which have no zeros before them; if they are codes, give ‘columns’ {}",
+        cell::shown(name),
+        cell::shown(code),
+        option_value(name, ":category")
+    );
+    ColumnNote { form: NoteForm::Codes, text }
+}
+
 /// Code of a gap among the codes of texts.
 const GAP: u32 = u32::MAX;
 
@@ -280,6 +291,11 @@ impl FirstPass {
             if decision == Decision::Number && column.rounded {
                 of_columns.push(name, Some(told_rounded(name)));
             }
+            if let (Decision::Number, true, Some(code)) =
+                (&decision, column.scan.is_open(), &column.scan.code)
+            {
+                of_columns.push(name, Some(told_codes(name, code)));
+            }
             let kind = match decision {
                 Decision::Number => RawKind::Number,
                 Decision::Category(rule) => RawKind::Category { values: Vec::new(), rule },
@@ -296,7 +312,8 @@ impl FirstPass {
             return Err(table.refuse_column_at(line, place, problem));
         }
         let seen = self.all.columns.iter().flat_map(|column| &column.scan.marks);
-        let unused = self.marks.unused(&seen.map(String::as_str).collect());
+        let of_targets = self.all.targets.iter().flat_map(|cells| cells.given_marks(&self.marks));
+        let unused = self.marks.unused(&seen.map(String::as_str).chain(of_targets).collect());
         if !unused.is_empty() {
             let unused = header::list(&unused);
             notes.push(format!("no cell of a feature is {unused}, which ‘missing’ names"));
@@ -441,7 +458,12 @@ impl FirstPass {
         let cells = &mut self.all.targets;
         // A single target may be classes; several are numbers or labels, resolved together.
         let read = if let [only] = cells.as_mut_slice() {
-            only.resolve(target, &table.source)?
+            let read = only.resolve(target, &table.source)?;
+            if matches!(read.kind, TargetKind::Classes(_)) {
+                let asked = matches!(target, Target::Class(_));
+                notes.extend(only.doubtful_classes(&targets[0], &self.marks, asked));
+            }
+            read
         } else {
             let names: Vec<&str> = targets.iter().map(String::as_str).collect();
             resolve_all(cells, &names, target, &table.source)?

@@ -9,6 +9,21 @@ use crate::data::text_table::TextTable;
 use crate::data::{cell, header};
 use crate::error::{Error, Result};
 
+/// Returns a whole number without the decimals that some programs write of it: `1.0` and `1` are one group.
+fn without_decimals(text: &str) -> &str {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.split_once('.') {
+        Some((whole, rest))
+            if digits(whole.strip_prefix('-').unwrap_or(whole))
+                && digits(rest)
+                && rest.bytes().all(|byte| byte == b'0') =>
+        {
+            whole
+        }
+        _ => text,
+    }
+}
+
 /// Keys of the rows of a table.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RowKeys {
@@ -88,7 +103,7 @@ impl RowKeys {
                 let problem = "the cell is empty, but it has to name the row's group; fill it in or remove the row";
                 return Err((column, problem.into()));
             }
-            self.groups.push(self.known.code(text).0);
+            self.groups.push(self.known.code(without_decimals(text)).0);
         }
         if let Some(column) = self.part {
             self.parts.push(cell(column).parse().map_err(|problem: String| (column, problem))?);

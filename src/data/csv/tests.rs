@@ -442,6 +442,15 @@ fn weights_are_a_column_of_their_own() {
     assert!(said(Dataset::from_csv_weighted(&path, auto("y"), "w")).starts_with(want));
 }
 
+#[test]
+fn a_whole_number_names_a_group_in_either_form() {
+    let (_dir, path) =
+        table("g,x,y\n1,1,2\n1.0,2,3\n-2.00,3,4\n-2,4,5\n01,5,6\n1.5,6,7\n1.0a,7,8\n1.,8,9\n");
+    let options = TableOptions { group: Some("g".into()), ..TableOptions::default() };
+    let read = Dataset::load(&path, &auto("y"), &options).unwrap();
+    assert_eq!(read.columns.groups.as_deref(), Some(&[0, 0, 1, 1, 2, 3, 4, 5][..]));
+}
+
 /// Any finite f64, all exponents alike.
 fn finite() -> impl Strategy<Value = f64> {
     any::<u64>().prop_map(f64::from_bits).prop_filter("finite", |v| v.is_finite())

@@ -50,7 +50,7 @@ pub(super) fn answer(
         };
         return match quality(trained, &figure) {
             Some(quality) => format!("on {table}, {quality}."),
-            None => format!("on {table}, the loss is {}.", fixed(metrics.loss)),
+            None => format!("on {table}, the loss is {}.", Metric::Loss.shown(metrics.loss)),
         };
     }
     let Some(outcome) = outcome.and_then(Value::as_object) else {
@@ -61,7 +61,9 @@ pub(super) fn answer(
     };
     let own = quality(trained, &|name| of(outcome, name));
     let (Some(own), true) = (own, outcome.contains_key("valid_loss")) else {
-        let loss = outcome.get("train_loss").and_then(Value::as_f64).map(fixed).unwrap_or_default();
+        let loss =
+            outcome.get("train_loss").and_then(Value::as_f64).map(|loss| Metric::Loss.shown(loss));
+        let loss = loss.unwrap_or_default();
         return format!(
             "the training loss is {loss}; no rows were held out, so it is not known how well the network does on new rows."
         );
@@ -247,7 +249,14 @@ fn without_baselines(outcome: &Map<String, Value>) -> Option<String> {
 fn figure_text(value: Option<&Value>, name: &str) -> String {
     match value.and_then(Value::as_f64) {
         Some(value) if name == "valid_accuracy" => format!("{:.2} %", 100.0 * value),
-        Some(value) => fixed(value),
+        Some(value) => {
+            let metric = name
+                .strip_prefix(VALID)
+                .or(name.strip_prefix("train_"))
+                .unwrap_or(name)
+                .parse::<Metric>();
+            metric.map_or_else(|_| fixed(value), |metric| metric.shown(value))
+        }
         None => "not defined".to_string(),
     }
 }

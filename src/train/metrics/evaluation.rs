@@ -9,7 +9,6 @@ use super::{Metric, Metrics, ScoredRows, TableFigures};
 use crate::data::{Positive, Preprocessing, TargetKind, Targets, list};
 use crate::error::Result;
 use crate::graph::Loss;
-use crate::shape::fixed;
 use crate::train::{Criterion, TrainedModel};
 
 /// Classes of which it is counted which was taken for which, at most: the counts grow with their square.
@@ -163,7 +162,9 @@ impl fmt::Display for Evaluation {
         for (metric, value) in &self.metrics.asked {
             // A metric without a value keeps its line, so that a reader sees that it was computed.
             match value {
-                Some(value) => write!(f, "\n  {:<24}{:>10}", metric.to_string(), fixed(*value))?,
+                Some(value) => {
+                    write!(f, "\n  {:<24}{:>10}", metric.to_string(), metric.shown(*value))?
+                }
                 None => write!(f, "\n  {:<24}{:>10}", metric.to_string(), "-")?,
             }
         }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
+use crate::shape::fixed;
 
 /// A figure of predictions against targets.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -199,6 +200,17 @@ impl Metric {
         )
     }
 
+    /// Returns a value with four places after the point. Losses and errors in the target's units may be of any size: where these places were
+    /// all 0, they are shown by powers of ten.
+    pub(crate) fn shown(self, value: f64) -> String {
+        let of_any_size = matches!(
+            self,
+            Self::Loss | Self::Mae | Self::Rmse | Self::MedianAbsoluteError | Self::Pinball(_)
+        );
+        let is_small = value != 0.0 && value.abs() < 0.5e-4;
+        if of_any_size && is_small { format!("{value:.3e}") } else { fixed(value) }
+    }
+
     /// True if it makes something of probabilities besides their order.
     pub(super) fn of_probabilities(self) -> bool {
         matches!(self, Self::LogLoss | Self::Brier | Self::CalibrationError(_))
@@ -304,6 +316,21 @@ impl FromStr for Metric {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_of_small_units_are_not_shown_as_none() {
+        let shown = |name: &str, value: f64| name.parse::<Metric>().unwrap().shown(value);
+        assert_eq!(
+            (shown("mae", 2.464e-8), shown("rmse", 0.0)),
+            ("2.464e-8".into(), "0.0000".into())
+        );
+        assert_eq!(
+            (shown("loss", -3e-6), shown("mae", 0.25)),
+            ("-3.000e-6".into(), "0.2500".into())
+        );
+        // These have no units.
+        assert_eq!((shown("r2", -2e-5), shown("brier", 1e-9)), ("-0.0000".into(), "0.0000".into()));
+    }
 
     #[test]
     fn the_vocabulary_lists_the_known_names() {

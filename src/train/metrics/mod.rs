@@ -27,7 +27,7 @@ use super::Criterion;
 use super::outputs::{argmax, point_predictions};
 use crate::data::{Preprocessing, TargetKind, Targets};
 use crate::graph::Loss;
-use crate::shape::{fixed, pluralize};
+use crate::shape::pluralize;
 pub use evaluation::{Evaluation, StreamingEvaluator};
 pub use metric::{ClassAverage, Metric};
 pub use rows::Weights;
@@ -262,7 +262,7 @@ impl fmt::Display for Metrics {
             if metric == Metric::Accuracy {
                 write!(f, ", accuracy {:.2} %", 100.0 * value)?;
             } else {
-                write!(f, ", {metric} {}", fixed(value))?;
+                write!(f, ", {metric} {}", metric.shown(value))?;
             }
         }
         Ok(())
