@@ -676,7 +676,7 @@ fn a_run_does_not_write_over_its_own_tables() {
 fn copies_of_rows_in_both_parts_are_told() {
     let place = Place::new(20);
     let ten = |line: String| vec![line; 10].join("\n");
-    place.write("t.csv", &format!("x,y\n{}", rows(30, |_, x| ten(format!("{x},{}", x * 2.0)))));
+    place.write("t.csv", format!("x,y\n{}", rows(30, |_, x| ten(format!("{x},{}", x * 2.0)))));
     for split in [&["--valid", "0.3"][..], &["--folds", "3"]] {
         let out = format!("r{}", split[1]);
         let args = ["train", "t.csv", "--target", "y", "--epochs", "1", "--out", &out];
@@ -687,7 +687,7 @@ fn copies_of_rows_in_both_parts_are_told() {
         assert!(told[0].contains("keep them together with --group"), "{said}");
     }
     // Rows of few different values are equal by chance.
-    place.write("t.csv", &format!("x,y\n{}", rows(300, |i, _| format!("{},{}", i % 7, i % 5))));
+    place.write("t.csv", format!("x,y\n{}", rows(300, |i, _| format!("{},{}", i % 7, i % 5))));
     let said = place.said(0, &["train", "t.csv", "--target", "y", "--epochs", "1", "--out", "s"]);
     assert!(!said.contains("are equal to training rows"), "{said}");
 }
@@ -749,10 +749,7 @@ fn doubtful_columns_and_orders_are_told() {
     // Each remark goes where there is no doubt.
     place.write(
         "t.csv",
-        &format!(
-            "x,y\n{}",
-            rows(90, |i, x| format!("{x},{}", ["yes", "no", "NA"][i as usize % 3]))
-        ),
+        format!("x,y\n{}", rows(90, |i, x| format!("{x},{}", ["yes", "no", "NA"][i as usize % 3]))),
     );
     let args = ["train", "t.csv", "--target", "y", "--epochs", "1", "--out", "r", "--force"];
     let said = place.said(0, &[&args[..], &["--missing", "NA"]].concat());
@@ -763,7 +760,7 @@ fn doubtful_columns_and_orders_are_told() {
     );
     place.write(
         "t.csv",
-        &format!(
+        format!(
             "month,day,y\n{}",
             rows(28, |i, x| format!("{:02},2024-02-{:02},{x}", i % 12 + 1, i + 1))
         ),
@@ -775,7 +772,7 @@ fn doubtful_columns_and_orders_are_told() {
 #[test]
 fn values_that_a_constant_column_did_not_have_change_nothing() {
     let place = Place::new(20);
-    place.write("t.csv", &format!("x,k,y\n{}", rows(200, |_, x| format!("{x},5,{}", x * 2.0))));
+    place.write("t.csv", format!("x,k,y\n{}", rows(200, |_, x| format!("{x},5,{}", x * 2.0))));
     place.write("n.csv", "x,k\n0.5,5\n0.5,6\n0.5,-1000000\n");
     for scale in ["standard", "robust", "minmax", "quantile", "log"] {
         let args = ["train", "t.csv", "--target", "y", "--epochs", "2", "--out", "r", "--force"];
@@ -797,7 +794,7 @@ fn values_that_a_constant_column_did_not_have_change_nothing() {
 #[test]
 fn columns_of_results_have_names_of_their_own() {
     let place = Place::new(20);
-    place.write("t.csv", &format!("x,fold\n{}", rows(60, |_, x| format!("{x},{}", x * 2.0))));
+    place.write("t.csv", format!("x,fold\n{}", rows(60, |_, x| format!("{x},{}", x * 2.0))));
     place.said(
         0,
         &["train", "t.csv", "--target", "fold", "--folds", "3", "--epochs", "1", "--out", "r"],

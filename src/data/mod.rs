@@ -82,7 +82,6 @@ pub(crate) use self::header::{list, option_value};
 #[cfg(feature = "cli")]
 pub(crate) use self::inspect::inspect_noted;
 pub use self::inspect::{ColumnReport, inspect, inspect_with};
-#[cfg(feature = "cli")]
 pub use self::name_list::{column_and_rule, parts_of};
 #[cfg(feature = "onnx")]
 pub(crate) use self::normal::{CENTRAL, CENTRE, SHARE_BELOW, TAIL, WIDEST_Z};
@@ -93,8 +92,9 @@ pub use self::positive::Positive;
 pub use self::preprocess::Preprocessing;
 pub use self::remarks::Remarks;
 pub use self::row_cells::{OddCell, Oddities};
+pub(crate) use self::scaling::OF_CONSTANT;
 #[cfg(feature = "onnx")]
-pub(crate) use self::scaling::{CLIP, LARGE, MOST_RANK, OF_CONSTANT};
+pub(crate) use self::scaling::{CLIP, LARGE, MOST_RANK};
 pub use self::scaling::{FeatureScaling, ScalingCurves, ScalingRules};
 pub use self::schema::{BinaryColumn, DuplicateColumn, Schema, Target, TargetKind};
 #[cfg(feature = "cli")]
