@@ -76,7 +76,7 @@ def test_what_changes_something_is_not(rows, options):
 def test_what_contradicts_another_parameter_is_refused():
     for options, said in (
         ({"keep_later": True, "valid": 0}, "^keep.later: with ‘valid’ 0"),
-        ({"tune_ms": 4, "tune": "full"}, "^tune_ms: .*quick"),
+        ({"tune_ms": 4, "tune": "full"}, "^tune.ms: .*quick"),
         ({"activation": "gelu", "hidden": ()}, "^activation: it is for hidden layers"),
         ({"dropout": 0.1, "hidden": "none"}, "^dropout: it is for hidden layers"),
         ({"norm": "layer", "hidden": []}, "^norm: it is for hidden layers"),
