@@ -195,7 +195,7 @@ pub(super) struct ColumnScan {
     /// Marks of gaps of the user's that the column has.
     pub(super) marks: HashSet<String>,
     /// First number with zeros before it that codes may have: two digits have a month and an hour, too.
-    pub(super) code: Option<String>,
+    code: Option<Box<Place>>,
 }
 
 /// Returns the decision that a column is no feature, and tells of it.
@@ -296,7 +296,7 @@ impl ColumnScan {
         self.tries_all = true;
         let value = self.push(cell, line, marks);
         self.tries_all = false;
-        self.note_code(cell);
+        self.note_code(cell, line);
         // The same once more for each other cell.
         let others = count - 1;
         self.numbers += (self.numbers - before.0) * others;
@@ -313,11 +313,17 @@ impl ColumnScan {
     }
 
     /// Notes a number that looks like a code.
-    fn note_code(&mut self, cell: &str) {
+    fn note_code(&mut self, cell: &str, line: u64) {
         let is_long = cell.len() > 2 && cell.bytes().all(|byte| byte.is_ascii_digit());
         if self.code.is_none() && is_long && is_code(cell) {
-            self.code = Some(cell.to_owned());
+            let (text, bad) = (cell.to_owned(), NotNumber::Text);
+            self.code = Some(Box::new(Place { line, text, bad }));
         }
+    }
+
+    /// Returns the first number that looks like a code.
+    pub(super) fn code(&self) -> Option<&str> {
+        self.code.as_ref().map(|it| it.text.as_str())
     }
 
     /// Notes a mark of the user's that the column has.

@@ -292,7 +292,7 @@ impl FirstPass {
                 of_columns.push(name, Some(told_rounded(name)));
             }
             if let (Decision::Number, true, Some(code)) =
-                (&decision, column.scan.is_open(), &column.scan.code)
+                (&decision, column.scan.is_open(), column.scan.code())
             {
                 of_columns.push(name, Some(told_codes(name, code)));
             }

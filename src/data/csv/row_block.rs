@@ -3,8 +3,6 @@
 //! In: a block of whole rows, and the form of the table. Out: the cells of the features, targets, weights and keys of these rows.
 //! Absent on purpose: kinds of columns, which only the whole table decides.
 
-use std::ops::Range;
-
 use super::blocks::TextBlock;
 use super::layout::Layout;
 use super::row_keys::RowKeys;
@@ -76,16 +74,13 @@ impl RowParser {
         let width = self.form.header.len();
         let mut ends = CellEnds::new(bytes, dialect.delimiter);
         let mut cells: Vec<&str> = Vec::with_capacity(width);
-        let mut spans: Vec<Range<usize>> = Vec::with_capacity(width);
         let (mut at, mut line) = (0, block.lines);
         while at < bytes.len() {
             cells.clear();
-            spans.clear();
             line += 1;
             loop {
                 let end = ends.next();
                 cells.push(text.get(at..end)?);
-                spans.push(at..end);
                 at = end + 1;
                 if bytes.get(end) != Some(&dialect.delimiter) {
                     break;
@@ -113,9 +108,13 @@ impl RowParser {
             let row = rows + read.seen();
             let line = if dialect.is_array { dialect.line_of_row(row) } else { line };
             let number = |place: usize| {
-                let span = spans[place].clone();
+                let cell = cells[place];
+                // A list of places would take as much memory as that of the cells.
+                let begin = cell.as_ptr().addr() - bytes.as_ptr().addr();
                 // Longer ones may have more digits than a number keeps, which is noted.
-                (span.len() < 16).then(|| quick_number_within(bytes, span)).flatten()
+                (cell.len() < 16)
+                    .then(|| quick_number_within(bytes, begin..begin + cell.len()))
+                    .flatten()
             };
             read.take_cells((&cells, number), line, &self.layout, &self.marks)?;
         }
