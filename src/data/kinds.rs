@@ -575,14 +575,7 @@ impl ColumnScan {
             return Ok(left_out(NoteForm::NothingButGaps, note));
         };
         if self.dates && self.numbers + self.odd == 0 && self.rule.is_none() {
-            let mixed = self.zones == [true; 2];
-            let note = mixed.then(|| ColumnNote {
-                form: NoteForm::Zones,
-                text: format!(
-                    "{shown_name} has times with an offset from UTC and times without, which are taken for UTC; write all of them alike"
-                ),
-            });
-            return Ok((Decision::Date { rule: DateRule::default(), timed: self.timed }, note));
+            return Ok(self.dates_of(&shown_name));
         }
         if let Some(bad) = self.first_undated.as_ref().filter(|_| self.rule.is_none())
             && self.dated * 2 > filled
@@ -626,6 +619,18 @@ impl ColumnScan {
             ColumnNote { form: NoteForm::LooksLikeOther, text }
         });
         Ok((Decision::Category(CategoryRule::Auto), note))
+    }
+
+    /// Returns the kind of a column of dates, and a remark on times of which it is unclear where they count.
+    fn dates_of(&self, shown_name: &str) -> (Decision, Option<ColumnNote>) {
+        let mixed = self.zones == [true; 2];
+        let note = mixed.then(|| ColumnNote {
+            form: NoteForm::Zones,
+            text: format!(
+                "{shown_name} has times with an offset from UTC and times without, which are taken for UTC; write all of them alike"
+            ),
+        });
+        (Decision::Date { rule: DateRule::default(), timed: self.timed }, note)
     }
 
     /// Returns the kind that is asked for, unless that is numbers, which are decided as any others.

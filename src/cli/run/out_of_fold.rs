@@ -9,7 +9,7 @@ use std::path::Path;
 use ::csv::StringRecord;
 
 use super::parts::TrainedPart;
-use super::verdict::push_targets;
+use super::verdict::{free_column, push_targets};
 use crate::cli::open_run::OUT_OF_FOLD;
 use crate::cli::settings::FoldedTable;
 use crate::cli::tables::{CellStyle, PredictionColumns, PredictionWriter, ROWS};
@@ -72,11 +72,7 @@ impl<'a> OutOfFold<'a> {
         let places = ["row"].into_iter().chain(repeat).chain(["fold"]);
         let weight = data.schema().weight.as_deref().filter(|_| data.weights().is_some());
         let own: Vec<&str> = data.schema().targets().into_iter().chain(weight).collect();
-        // A target may be called as the place of a row is.
-        let free = |name: &str| match own.contains(&name) {
-            true => format!("{name}_2"),
-            false => name.to_string(),
-        };
+        let free = |name| free_column(name, &own);
         let header = places.map(free).chain(own.iter().map(ToString::to_string));
         let header = StringRecord::from_iter(header);
         let (names, _) = told.header(&header);

@@ -10,8 +10,7 @@ use std::path::Path;
 use crate::cli::open_run::{TRAINING_ROWS, VALIDATION};
 use crate::cli::settings::{RunConfig, ValidSource};
 use crate::cli::tables::{
-    CellStyle, FileDigest, Overlap, PredictionColumns, PredictionWriter, ROWS, RowDigest,
-    file_checksum,
+    CellStyle, FileDigest, PredictionColumns, PredictionWriter, ROWS, RowDigest, file_checksum,
 };
 #[cfg(feature = "pictures")]
 use crate::cli::{pictures::TrainingRows, tables::sample_of};
@@ -64,11 +63,10 @@ pub(crate) struct Verdict {
     pub(crate) comparisons: Comparisons,
 }
 
-/// Warns of many rows that are held out and equal the training rows of this digest; `what_for` follows their number. Rows of few different values are
-/// equal by chance.
+/// Warns of many rows that are held out and equal the training rows of this digest; `what_for` follows their number. Rows of few different
+/// values are equal by chance.
 pub(super) fn copies(digest: &RowDigest, held_out: &Dataset, what_for: &str) -> Option<Warning> {
-    let mut overlap = Overlap::default();
-    digest.look(held_out.x(), held_out.y(), &mut overlap);
+    let overlap = digest.overlap(held_out);
     if overlap.share() < MANY_COPIES || !has_telling_numbers(held_out) {
         return None;
     }
@@ -119,8 +117,7 @@ impl Judge {
         let ValidSource::File(path) = &config.valid else {
             return copies(&self.digest, valid, "for validation");
         };
-        let mut overlap = Overlap::default();
-        self.digest.look(valid.x(), valid.y(), &mut overlap);
+        let overlap = self.digest.overlap(valid);
         let problem = format!(
             "{} of {} are equal to training rows: figures on them are better than on new rows",
             overlap.text()?,
@@ -368,7 +365,7 @@ fn write_predictions(trained: &Ensemble, rows: &Dataset, path: &Path) -> Result<
     let weight = schema.weight.as_deref().filter(|_| rows.weights().is_some());
     let columns = schema.read_columns().into_iter().chain(schema.targets()).chain(weight);
     let columns: Vec<&str> = columns.collect();
-    let number = row_column(&columns);
+    let number = free_column(ROW, &columns);
     let header = StringRecord::from_iter([number.as_str()].into_iter().chain(columns));
     let (names, _) = told.header(&header);
     let mut sink = PredictionWriter::open(Some(path), false, &names, CellStyle::default())?;
@@ -386,14 +383,14 @@ fn write_predictions(trained: &Ensemble, rows: &Dataset, path: &Path) -> Result<
     sink.finish()
 }
 
-/// Returns the name of the column with the numbers of rows: `row`, or a longer one if a column of the table has that name.
-pub(super) fn row_column(columns: &[&str]) -> String {
-    let mut name = ROW.to_string();
+/// Returns the name of a column that is put beside those of a table, such as `row`: a longer one if one of these has it.
+pub(super) fn free_column(wanted: &str, columns: &[&str]) -> String {
+    let mut name = wanted.to_string();
     for number in 2_u64.. {
         if !columns.contains(&name.as_str()) {
             break;
         }
-        name = format!("{ROW}_{number}");
+        name = format!("{wanted}_{number}");
     }
     name
 }

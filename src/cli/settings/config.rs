@@ -942,7 +942,7 @@ impl RunConfig {
         Ok(Some((params, warnings)))
     }
 
-    /// Returns those of some settings that were given on the command line, as they are typed.
+    /// Returns those of some settings that were given for this run, as they are named there.
     pub(crate) fn typed(&self, keys: &[&'static str]) -> Vec<String> {
         let typed = keys.iter().filter(|key| self.raw.is_of_this_run(key));
         typed.map(|key| self.raw.place(key)).collect()

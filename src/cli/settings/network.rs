@@ -82,13 +82,6 @@ pub(super) struct Layers {
 /// Settings of a plain network: they fall with the choice of all layers.
 pub(crate) const OF_PLAIN: [&str; 4] = ["hidden", "norm", "activation", "dropout"];
 
-impl Network {
-    /// Returns false if no layer is a dropout.
-    pub(super) fn may_have_dropout(&self) -> bool {
-        self.layers.as_ref().map_or(self.dropout > 0.0, |it| it.text.contains("dropout"))
-    }
-}
-
 impl Default for Network {
     fn default() -> Self {
         Self {
@@ -102,6 +95,11 @@ impl Default for Network {
 }
 
 impl Network {
+    /// Returns false if no layer is a dropout.
+    pub(super) fn may_have_dropout(&self) -> bool {
+        self.layers.as_ref().map_or(self.dropout > 0.0, |it| it.text.contains("dropout"))
+    }
+
     /// Returns the settings of a plain network; `None` where all layers were given.
     pub(super) fn plain(&self) -> Option<&Self> {
         self.layers.is_none().then_some(self)

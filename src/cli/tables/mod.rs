@@ -32,7 +32,7 @@ pub(super) use row_sample::sample_of;
 pub(super) use some_rows::{SomeRows, some_rows, validation_rows};
 #[cfg(feature = "pictures")]
 pub(super) use training_rows::told_training_rows;
-pub(super) use training_rows::{FileDigest, Overlap, RowDigest, file_checksum};
+pub(super) use training_rows::{FileDigest, RowDigest, file_checksum};
 
 /// Rows that are read, predicted and written at once, if these are not very long.
 pub(super) const ROWS: usize = 4096;

@@ -96,6 +96,13 @@ impl RowDigest {
         });
     }
 
+    /// Looks for the rows of a table with the same inputs.
+    pub(crate) fn overlap(&self, data: &Dataset) -> Overlap {
+        let mut overlap = Overlap::default();
+        self.look(data.x(), data.y(), &mut overlap);
+        overlap
+    }
+
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let mut bytes = MAGIC.to_vec();
         let validation = self.validation.map_or([0, 0], |file| [file.rows, file.checksum]);
