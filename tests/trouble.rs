@@ -821,7 +821,7 @@ fn no_remark_is_about_a_setting_that_nobody_gave() {
     let place = Place::new(120);
     place.write("s.toml", "lr = { log = [0.001, 0.1] }\nepochs = 9\n");
     let args = ["sweep", "t.csv", "--target", "kind", "--config", "s.toml", "--out", "s"];
-    let said = place.said(0, &[&args[..], &["--trials", "3", "--search", "halving"]].concat());
+    let said = place.said(0, &[&args[..], &["--trials", "5", "--search", "halving"]].concat());
     assert!(!said.contains("--schedule-epochs"), "{said}");
     let args = ["train", "t.csv", "--target", "kind", "--epochs", "1", "--out", "r"];
     let said = place.said(0, &[&args[..], &["--recipe", "realmlp", "--hidden", "16"]].concat());
