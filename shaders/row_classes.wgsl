@@ -1,13 +1,12 @@
-// Loss of one row's logits [n] over classes, which begin at `at`, and its gradient; KIND says which loss, setting is its number: the label smoothing,
-// gamma, the margin. The loss is multiplied by weight and the batch's rows, the gradient by of_slope. The shader that this file is
+// Loss of one row's logits [n] over classes, which begin at `at`, and its gradient; KIND says which loss, of_plan is its number: the label smoothing,
+// gamma, the margin, which the step multiplies. The loss is multiplied by weight and the batch's rows, the gradient by of_slope. The shader that this file is
 // put in says where things lie: load_prediction, load_label, load_goal, load_constant (weight of a class), store_gradient.
 
 // The wanted share of a class; not a probability, since classes may have weights.
-fn wanted(row: u32, n: u32, setting: f32, j: u32) -> f32 {
+fn wanted(row: u32, n: u32, smoothing: f32, j: u32) -> f32 {
     if KIND == SHARES {
         return load_goal(row * n + j);
     }
-    let smoothing = setting * step.smoothing;
     return (select(0.0, 1.0 - smoothing, j == load_label(row)) + smoothing / f32(n)) * load_constant(j);
 }
 
@@ -16,7 +15,8 @@ fn small_exp(x: f32) -> f32 {
     return exp(max(x, -87.0));
 }
 
-fn row_of_classes(row: u32, at: u32, n: u32, setting: f32, weight: f32, of_slope: f32) -> f32 {
+fn row_of_classes(row: u32, at: u32, n: u32, of_plan: f32, weight: f32, of_slope: f32) -> f32 {
+    let setting = of_plan * step.loss0;
     let of_row = row_top(at, n);
     let top = of_row.top;
     let bad = of_row.bad;

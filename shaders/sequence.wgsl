@@ -324,7 +324,7 @@ fn square_sums(lane: u32) {
         for (var i = 0u; i < 64u; i++) {
             var value = scratch[op.a + block * 64u + i];
             if op.stream == 1u {
-                value = scratch[op.b + block * 64u + i] + step.s6 * value;
+                value = scratch[op.b + block * 64u + i] + step.s5 * value;
             }
             sum += value * value;
         }

@@ -26,7 +26,7 @@ fn main(
     let start = (group.x + group.y * groups.x) * WORKGROUP;  // the group's first block
     var scale = 1.0;
     if GATHERS == 1u {
-        scale = step.s6;
+        scale = step.s5;
     }
     if SCALED == 1u {
         scale *= scaling[INVERSE];

@@ -16,8 +16,13 @@ struct Step {
     s4: f32,
     s5: f32,
     s6: f32,
-    s7: f32,
+    s7: f32,           // and its settings
+    s8: f32,
+    s9: f32,
+    s10: f32,
+    s11: f32,
+    s12: f32,
+    loss0: f32,        // what the loss's settings are multiplied by
+    loss1: f32,
     batch_row: u32,    // place of the first row in the whole batch, of which ranks have a share each
-    @size(12)
-    smoothing: f32,    // what the label smoothing is multiplied by
 }

@@ -25,8 +25,8 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>, @builtin(num_workgroup
     var factor = params.momentum;
     var rest = params.rest;
     if MEAN == 1u {
-        factor = step.s6;
-        rest = 1.0 - step.s6;
+        factor = step.s5;
+        rest = 1.0 - step.s5;
     }
     if UNBIASED == 1u {
         if step.rows < 2u {

@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::collections::BTreeSet;
+
 use common::{kinds, labels, normal_f32};
 use wgrad::data::{Dataset, Targets};
 use wgrad::graph::Loss;
@@ -228,12 +230,77 @@ fn members_have_their_own_decays_schedules_dropout_and_smoothing() {
         members[4].model = "dense(12), relu, dropout(0.4), dense(3)".parse().unwrap();
         members[1].options.smoothing_schedule = "cosine".parse().unwrap();
         members[3].options.dropout_schedule = "polynomial".parse().unwrap();
-        let together = train_members(&members, &kind, |_, trainer| trained(trainer)).unwrap();
-        for (index, (member, outcome)) in members.iter().zip(together).enumerate() {
-            let (bits, _, reason) = outcome.unwrap();
-            assert!(bits == alone(member, &kind).0, "member {index}, {kind}");
-            let together = reason == "5 networks train side by side";
-            assert_eq!(together, kind != DeviceKind::Cpu, "{index}: {reason}");
+        as_alone_side_by_side("dropout", &members, &kind);
+    }
+}
+
+/// Trains five members side by side, and compares their weights with those of each alone, which must differ.
+fn as_alone_side_by_side(name: &str, members: &[Member], kind: &DeviceKind) {
+    let together = train_members(members, kind, |_, trainer| trained(trainer)).unwrap();
+    let mut all = BTreeSet::new();
+    for (index, (member, outcome)) in members.iter().zip(together).enumerate() {
+        let (bits, _, reason) = outcome.unwrap();
+        assert!(bits == alone(member, kind).0, "{name}, member {index}, {kind}");
+        assert!(all.insert(bits), "{name}: member {index} is as another one, {kind}");
+        let together = reason == "5 networks train side by side";
+        assert_eq!(together, *kind != DeviceKind::Cpu, "{name}, {index}: {reason}");
+    }
+}
+
+/// The same network and seed five times, with settings of the optimizer that differ in `{}` alone.
+#[test]
+fn members_have_their_own_momentum_and_betas() {
+    for text in [
+        "sgd(momentum={}, nesterov=true)",
+        "adam(beta1={})",
+        "adamw(beta2={}, eps=0.001)",
+        "adamw(eps={})",
+        "rmsprop(alpha={}, momentum=0.5)",
+        "adadelta(rho={})",
+        "nadam(beta1={})",
+        "radam(beta1={})",
+        "lion(beta1={})",
+        "lamb(beta2={})",
+        "muon(momentum={}, beta2=0.9)",
+        "schedule-free(beta1={})",
+    ] {
+        for kind in kinds() {
+            let options = TrainOptions { epochs: 2, lr: 1e-2, ..of_classes("adam") };
+            let mut members = members("dense(12), relu, dense(3)", 3, &options, false);
+            for (index, member) in members.iter_mut().enumerate() {
+                let value = [0.5, 0.7, 0.8, 0.9, 0.95][index];
+                member.options.seed = Seed(1);
+                member.options.lr = 1e-2;
+                member.options.optimizer = text.replace("{}", &value.to_string()).parse().unwrap();
+            }
+            as_alone_side_by_side(text, &members, &kind);
+        }
+    }
+}
+
+/// Folds of one table differ in the target's deviation, by which a loss in the target's own units is divided.
+#[test]
+fn members_have_their_own_numbers_of_the_loss() {
+    for (text, classes, folds) in [
+        ("huber(delta=0.3)", 0, true),
+        ("huber(delta={})", 0, false),
+        ("smooth-l1(beta={})", 0, false),
+        ("gaussian-nll(eps={})", 0, false),
+        ("focal(gamma={})", 3, false),
+        ("hinge(margin={})", 3, false),
+    ] {
+        for kind in kinds() {
+            let options = TrainOptions { epochs: 2, lr: 1e-2, ..of_classes("adam") };
+            let outputs = if classes > 0 { 3 } else { 1 + usize::from(text.starts_with("gauss")) };
+            let layers = format!("dense(12), relu, dense({outputs})");
+            let mut members = members(&layers, classes, &options, folds);
+            for (index, member) in members.iter_mut().enumerate() {
+                let value = [0.1, 0.2, 0.4, 0.8, 1.5][index];
+                member.options.seed = Seed(1);
+                member.options.lr = 1e-2;
+                member.options.loss = text.replace("{}", &value.to_string()).parse().unwrap();
+            }
+            as_alone_side_by_side(text, &members, &kind);
         }
     }
 }

@@ -201,8 +201,14 @@ fn table_matches_shaders() {
             "s5",
             "s6",
             "s7",
+            "s8",
+            "s9",
+            "s10",
+            "s11",
+            "s12",
+            "loss0",
+            "loss1",
             "batch_row",
-            "smoothing",
         ];
         let wanted: Vec<_> =
             (0..).step_by(4).zip(step).map(|(at, name)| (name.to_string(), at)).collect();

@@ -193,8 +193,7 @@ fn counts(mut device: wgrad::device::gpu::GpuDevice, one_by_one: bool) {
     let options = TrainOptions { batch_size: 8, ..TrainOptions::default() };
     let plan = Plan::of_run(&model, &data, &options).unwrap();
     device.load(&plan).unwrap();
-    let scalars = [0.0, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 0.0];
-    let row = StepParams { rows: 8, scalars, ..StepParams::default() };
+    let row = StepParams { rows: 8, ..StepParams::default() };
     assert!(device.take_usage().is_none(), "the first call begins the counting");
     device.write_steps(Phase::Train, &[row; 60]).unwrap();
     let window = device.take_usage().unwrap();
@@ -234,7 +233,8 @@ fn kernels_timed_one_by_one_train_the_same() {
     let params = wgrad::model::Params::init(&model, data.train.columns(), Seed(2)).unwrap();
     let row = StepParams {
         rows: 8,
-        scalars: [1e-2, 1e-4, 2e-2, 0.5, 0.0, 0.0, 0.0, 0.0],
+        scalars: wgrad::graph::OptimizerSchedule::new(options.optimizer.clone(), None)
+            .next(wgrad::graph::UpdateContext { lr: 1e-2, decay: 1.0, epoch: 0, last: false }),
         ..StepParams::default()
     };
     let mut results = Vec::new();

@@ -43,6 +43,8 @@ pub enum StepValue {
     Keep(u32, Number),
     /// One of the step's scalars.
     Scalar(u8),
+    /// Factor of one of the loss's settings.
+    Loss(u8),
 }
 
 /// Functions of one number. All of them keep NaN, and none returns NaN for a number, except where stated here.

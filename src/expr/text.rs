@@ -335,6 +335,7 @@ impl Expr {
                 write!(f, "keep{stream}({rate})")?;
             }
             ExprNode::Quantity(StepValue::Scalar(index)) => write!(f, "s{index}")?,
+            ExprNode::Quantity(StepValue::Loss(index)) => write!(f, "loss{index}")?,
             ExprNode::Unary(Unary::Neg, x) => {
                 f.write_str("-")?;
                 x.write(f, names, 3)?;

@@ -23,7 +23,8 @@ pub use forward::{Inference, Mode, Training, inference, inference_under, trainin
 pub use groups::{Group, GroupFactors, factors};
 pub use layers::RunningStat;
 pub use loss::{
-    ClassLoss, CustomLoss, Loss, LossFormula, Objective, Quantiles, Reduction, RequiredTarget,
+    ClassLoss, CustomLoss, LOSS_NUMBERS, Loss, LossFormula, Objective, Quantiles, Reduction,
+    RequiredTarget,
 };
 pub use op::{Axis, Mapped, MemberOutputs, NodeId, Op};
 pub use optimizer::{
@@ -34,6 +35,8 @@ pub use usual::{ActivationGradient, Biased};
 
 /// Where among a step's scalars stands what its gradient counts among those that are gathered.
 pub const SHARE: usize = optimizer::SHARE as usize;
+/// Where among a step's scalars the optimizer's settings begin.
+pub const SETTINGS: usize = optimizer::SETTINGS;
 
 use crate::error::Result;
 use crate::shape::Shape;

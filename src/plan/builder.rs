@@ -154,7 +154,8 @@ impl PlanBuilder {
         if let Loss::Classes(loss) = *loss {
             return Ok(Kernel::LossClasses { loss, form });
         }
-        let formula = loss.formula().expect("a loss that is not over classes is elementwise");
+        let formula =
+            loss.planned_formula().expect("a loss that is not over classes is elementwise");
         let width = u8::try_from(formula.slopes.len()).expect("a loss has a few inputs");
         let (program, text) = (formula.program(), loss.to_string());
         let formula = self.formula(Formula { program, text, operands: vec![], columns: 0 })?;

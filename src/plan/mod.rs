@@ -23,6 +23,7 @@ pub use chain::{Chain, ChainKind, Link, LinkResult, MOST_LINKS};
 pub use declaration::{Argument, Declaration, Feature, SlotPrecision};
 pub use formula::{Formula, FormulaId};
 
+use crate::graph::LOSS_NUMBERS;
 pub use crate::graph::{Broadcast, MOST_OPERANDS, Operand};
 pub use kernel::{Dropout, Kernel, LossVariant, Update};
 pub use memory::Memory;
@@ -185,7 +186,7 @@ impl Phase {
 }
 
 /// Number of further scalars that an optimizer may have in each step.
-pub const SCALARS: usize = 8;
+pub const SCALARS: usize = 13;
 
 /// Step parameters: numbers that change from step to step, computed ahead on the host.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -207,12 +208,12 @@ pub struct StepParams {
     pub apply: bool,
     /// Factor of dropout rates.
     pub dropout: f64,
-    /// Factor of the label smoothing.
-    pub smoothing: f64,
+    /// Factors of the loss's settings that are numbers, in the order of its text.
+    pub loss: [f64; LOSS_NUMBERS],
     /// Divisor of the sum of the rows' losses; `None` for the number of valid rows.
     pub divisor: Option<f64>,
     /// Numbers of the update, which its formulas find by their places: the learning rate, the weight decay, then those of
-    /// the optimizer. `graph::OptimizerSchedule` computes them.
+    /// the optimizer, its settings last. `graph::OptimizerSchedule` computes them.
     pub scalars: [f64; SCALARS],
 }
 
@@ -240,7 +241,7 @@ impl Default for StepParams {
             seed: 0,
             apply: true,
             dropout: 1.0,
-            smoothing: 1.0,
+            loss: [1.0; LOSS_NUMBERS],
             divisor: None,
             scalars: [0.0; SCALARS],
         }

@@ -290,9 +290,8 @@ impl Criterion {
     /// Returns the loss with the label smoothing of the end of its schedule.
     pub(super) fn at_the_end(&self, loss: &Loss) -> Loss {
         match loss {
-            Loss::Classes(ClassLoss::CrossEntropy { label_smoothing }) => {
-                let label_smoothing = self.final_smoothing * label_smoothing;
-                Loss::Classes(ClassLoss::CrossEntropy { label_smoothing })
+            Loss::Classes(it @ ClassLoss::CrossEntropy { .. }) => {
+                Loss::Classes(it.times(self.final_smoothing))
             }
             other => other.clone(),
         }

@@ -1,10 +1,11 @@
 //! Settings that each step brings along, so that networks that differ in them alone have one plan and train in the same
-//! dispatches: dropout rates and label smoothing.
+//! dispatches: dropout rates, and numbers of the loss such as label smoothing. Those of the optimizer are scalars of a step, too
+//! (`graph/optimizer/specs.rs`).
 //!
 //! In: a network and its loss. Out: both as plans have them, and the factors by which steps multiply what plans have.
 //! Absent on purpose: how the factors go over a run, which is in `schedule`.
 
-use crate::graph::{ClassLoss, Loss};
+use crate::graph::{LOSS_NUMBERS, Loss};
 use crate::model::Sequential;
 
 /// The largest dropout rate of a plan; a rate must be below 1, and a power of two changes no digits of the rate.
@@ -15,14 +16,30 @@ const LARGEST: f64 = 0.5;
 pub(in crate::train) struct StepFactors {
     /// Factor of the plan's dropout rates.
     pub(in crate::train) dropout: f64,
-    /// Factor of the plan's label smoothing.
-    pub(in crate::train) smoothing: f64,
+    /// Factors of the plan's numbers of the loss.
+    loss: [f64; LOSS_NUMBERS],
+    /// True if the first of these numbers is a label smoothing, which has a schedule.
+    smooths: bool,
 }
 
 impl StepFactors {
     /// Returns the factors that make a plan's settings those of this network and its loss.
     pub(in crate::train) fn of(model: &Sequential, loss: &Loss) -> Self {
-        Self { dropout: dropout_factor(model), smoothing: smoothing_of(loss).unwrap_or(1.0) }
+        let mut factors = [1.0; LOSS_NUMBERS];
+        for (factor, number) in factors.iter_mut().zip(loss.numbers()) {
+            *factor = if number > 0.0 { number } else { 1.0 };
+        }
+        let smooths = loss.label_smoothing() > 0.0;
+        Self { dropout: dropout_factor(model), loss: factors, smooths }
+    }
+
+    /// Returns the factors of the loss's numbers, with this factor of the label smoothing.
+    pub(in crate::train) fn loss(&self, smoothing: f64) -> [f64; LOSS_NUMBERS] {
+        let mut factors = self.loss;
+        if self.smooths {
+            factors[0] *= smoothing;
+        }
+        factors
     }
 }
 
@@ -38,19 +55,6 @@ pub(in crate::train) fn planned_model(model: &Sequential) -> Sequential {
     model.with_dropout(&|rate| rate / by)
 }
 
-/// Returns the loss as a plan has it: label smoothing, if there is any, is 1.
-pub(in crate::train) fn planned_loss(loss: Loss) -> Loss {
-    match smoothing_of(&loss) {
-        Some(_) => Loss::Classes(ClassLoss::CrossEntropy { label_smoothing: 1.0 }),
-        None => loss,
-    }
-}
-
-/// Returns the label smoothing of a loss that has some.
-fn smoothing_of(loss: &Loss) -> Option<f64> {
-    Some(loss.label_smoothing()).filter(|smoothing| *smoothing > 0.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,21 +66,33 @@ mod tests {
         let model: Sequential = text.parse().unwrap();
         let loss: Loss = "cross-entropy(label-smoothing=0.2)".parse().unwrap();
         let factors = StepFactors::of(&model, &loss);
-        assert_eq!(factors, StepFactors { dropout: 0.6, smoothing: 0.2 });
+        assert_eq!((factors.dropout, factors.loss(1.0)), (0.6, [0.2, 1.0]));
+        assert_eq!(factors.loss(0.5), [0.1, 1.0]);
         let planned = planned_model(&model);
         assert_eq!(planned.largest_dropout(), 0.5);
         let back = planned.with_dropout(&|rate| rate * factors.dropout);
         assert_eq!(back.to_string(), model.to_string());
         let other: Sequential = text.replace("0.3", "0.6").replace("0.15", "0.3").parse().unwrap();
         assert_eq!(planned_model(&other), planned);
-        assert_eq!(planned_loss(loss), "cross-entropy(label-smoothing=1)".parse().unwrap());
+        let planned = |text: &str| text.parse::<Loss>().unwrap().with_numbers_of_1().to_string();
+        assert_eq!(
+            planned("cross-entropy(label-smoothing=0.2)"),
+            "cross-entropy(label_smoothing=1)"
+        );
+        assert_eq!(planned("huber(delta=3)"), planned("huber(delta=0.1)"));
+        let focal = |text: &str| StepFactors::of(&model, &text.parse().unwrap()).loss(0.5);
+        assert_eq!(focal("binary-focal(gamma=3, alpha=0.4)"), [3.0, 0.4]);
+        // Without a part that a number says, the number stays.
+        assert_eq!(focal("binary-focal(gamma=0, alpha=-1)"), [1.0, 1.0]);
+        let none = "binary-focal(gamma=0, alpha=-1)";
+        assert_eq!(planned(none), none.parse::<Loss>().unwrap().to_string());
         // Networks and losses with neither stay as they are.
         for text in ["dense(4), relu, dense(2)", "dense(4), relu, dropout(0), dense(2)"] {
             let model: Sequential = text.parse().unwrap();
             assert_eq!(planned_model(&model), model);
             let none = StepFactors::of(&model, &Loss::CROSS_ENTROPY);
-            assert_eq!(none, StepFactors { dropout: 1.0, smoothing: 1.0 });
+            assert_eq!((none.dropout, none.loss(0.5)), (1.0, [1.0, 1.0]));
         }
-        assert_eq!(planned_loss(Loss::CROSS_ENTROPY), Loss::CROSS_ENTROPY);
+        assert_eq!(Loss::CROSS_ENTROPY.with_numbers_of_1(), Loss::CROSS_ENTROPY);
     }
 }

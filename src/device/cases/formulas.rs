@@ -228,7 +228,7 @@ pub fn formulas(columns: usize) -> Vec<Formula> {
     let mut formulas = formulas_of_maps(columns);
     formulas.extend(passes().iter().map(|(formula, _)| formula.clone()));
     formulas.extend(loss_formulas().filter_map(|(_, loss)| {
-        let (program, text) = (loss.formula()?.program(), loss.to_string());
+        let (program, text) = (loss.planned_formula()?.program(), loss.to_string());
         Some(Formula { program, text, operands: vec![], columns: 0 })
     }));
     formulas.extend(chain_formulas(columns));

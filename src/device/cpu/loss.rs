@@ -4,7 +4,7 @@
 //! that their mean over rows is the loss of the step; and the gradient, multiplied by weight / divisor.
 
 use super::Real;
-use crate::expr::{F64Math, LANES, Program};
+use crate::expr::{F64Math, LANES, Program, StepValue};
 use crate::graph::ClassLoss;
 use crate::plan::{LossVariant, StepParams};
 
@@ -76,7 +76,10 @@ pub fn loss_map<T: Real>(
                 |index, to| {
                     to.iter_mut().enumerate().for_each(|(lane, to)| *to = of(index, start + lane));
                 },
-                |_, to| to.fill(0.0),
+                |quantity, to| {
+                    let StepValue::Loss(place) = quantity else { return };
+                    to.fill(step.loss[usize::from(place)]);
+                },
             );
             // The program's first result is the loss, the others are its derivatives by each prediction.
             let value = |output: usize| &registers[usize::from(program.outputs()[output])][..len];
@@ -113,12 +116,7 @@ pub(super) fn rows_of_classes<T: Real>(
 ) {
     let n = d_logits.len() / row_loss.len();
     let of_member = n / extra.members;
-    let of = match of {
-        ClassLoss::CrossEntropy { label_smoothing } => {
-            ClassLoss::CrossEntropy { label_smoothing: label_smoothing * step.smoothing }
-        }
-        other => other,
-    };
+    let of = of.times(step.loss[0]);
     // Rows beyond the valid ones keep a gradient of 0.
     d_logits.fill(T::zero());
     for (at, loss) in row_loss.iter_mut().enumerate() {

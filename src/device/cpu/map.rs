@@ -109,6 +109,7 @@ impl<T: Real> ElementwiseArgs<'_, T> {
                 StepValue::Scalar(index) => {
                     to.fill(T::of(self.step.scalars[usize::from(index)]));
                 }
+                StepValue::Loss(index) => to.fill(T::of(self.step.loss[usize::from(index)])),
             },
         );
     }

@@ -7,6 +7,7 @@ use std::ops::Range;
 use super::in_flight::MappedReceiver;
 use super::limits::UNIFORM_STRIDE;
 use super::load::{Loaded, PreparedDispatch};
+use crate::graph::LOSS_NUMBERS;
 use crate::plan::{Phase, SCALARS, StepParams};
 
 /// Encodes some steps as commands in one pass, with timestamps around it if they are requested. Returns them, and the number
@@ -126,7 +127,7 @@ pub(super) fn encode_members(
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 pub(super) struct StepParamsRow {
     row: MemberRow,
-    unused: [u32; 44],
+    unused: [u32; 40],
 }
 
 /// The step parameters as shaders read them.
@@ -142,14 +143,13 @@ pub(super) struct MemberRow {
     dropout: f32,
     divisor: f32,
     scalars: [f32; SCALARS],
+    loss: [f32; LOSS_NUMBERS],
     batch_row: u32,
-    smoothing: f32,
-    padding: [u32; 2],
 }
 
 /// Returns the step parameters as shaders read them, in a table of one network.
 pub(super) fn row(step: &StepParams) -> StepParamsRow {
-    StepParamsRow { row: member_row(step), unused: [0; 44] }
+    StepParamsRow { row: member_row(step), unused: [0; 40] }
 }
 
 /// Returns the step parameters as shaders read them.
@@ -165,8 +165,7 @@ pub(super) fn member_row(step: &StepParams) -> MemberRow {
         dropout: step.dropout as f32,
         divisor: step.divided_by() as f32,
         scalars: step.scalars.map(|scalar| scalar as f32),
+        loss: step.loss.map(|it| it as f32),
         batch_row: step.batch_row,
-        smoothing: step.smoothing as f32,
-        padding: [0; 2],
     }
 }

@@ -13,7 +13,7 @@ use crate::plan::{Element, StorageTypes};
 pub(super) const LOG_BITS: u32 = 16;
 /// Rows of step parameters that one dispatch binds: at most 64 KiB, which nearly every adapter allows a uniform. So many members
 /// can be in one dispatch.
-pub(super) const MEMBER_ROWS: u32 = 819;
+pub(super) const MEMBER_ROWS: u32 = 682;
 /// Bytes of these rows.
 pub(super) const ROWS_BYTES: u64 = MEMBER_ROWS as u64 * STEP_BYTES;
 

@@ -311,6 +311,7 @@ pub(super) fn step_value(quantity: StepValue) -> String {
             )
         }
         StepValue::Scalar(index) => format!("step.s{index}"),
+        StepValue::Loss(index) => format!("step.loss{index}"),
     }
 }
 

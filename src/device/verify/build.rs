@@ -133,10 +133,9 @@ pub(super) fn build(kernel: Kernel, stored: StorageTypes, sizes: Triple) -> Resu
         step: 77,
         seed: 12345,
         divisor: spec.divisor,
-        // Of a label smoothing, where the loss has one.
-        smoothing: 0.75,
+        loss: [0.75, 0.6],
         apply: k != 2,
-        scalars: [0.01, 0.02, 0.5, 0.3, 0.2, 0.1, 0.25, 0.4],
+        scalars: [0.01, 0.02, 0.5, 0.3, 0.2, 0.25, 0.4, 0.8, 0.2, 0.7, 0.3, 0.05, 0.6],
         ..StepParams::default()
     };
     let step = builder.step(kernel, reads, all)?;

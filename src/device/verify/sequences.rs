@@ -316,8 +316,8 @@ impl NetworkCase {
                 let apply = !self.moves.accumulate || step % 2 == 1;
                 let mut scalars = if apply { schedule.next(update) } else { [0.0; SCALARS] };
                 scalars[SHARE] = if self.moves.accumulate { 0.5 } else { 1.0 };
-                let smoothing = 1.0 / (step + 1) as f64;
-                StepParams { first, rows, log, apply, smoothing, scalars, ..StepParams::default() }
+                let loss = [1.0 / (1.0 + 0.1 * step as f64), 0.9];
+                StepParams { first, rows, log, apply, loss, scalars, ..StepParams::default() }
             })
             .collect();
         device.write_steps(Phase::Train, &steps)?;

@@ -21,6 +21,9 @@ use crate::error::{Error, Result};
 use crate::shape::short;
 use table::{LossSetting, SettingValue, TargetUnit};
 
+/// Settings of a loss that are numbers, at most.
+pub const LOSS_NUMBERS: usize = 2;
+
 /// Loss that training minimises: a mean over the rows of a batch. Its text is a name, with arguments where it has some:
 /// `huber(delta=1.5)`, `pinball(0.1, 0.5, 0.9)`.
 ///
@@ -117,6 +120,20 @@ impl ClassLoss {
     pub const CROSS_ENTROPY: Self = Self::CrossEntropy { label_smoothing: 0.0 };
 }
 
+impl ClassLoss {
+    /// Returns the loss with a factor of its setting.
+    pub(crate) fn times(self, factor: f64) -> Self {
+        match self {
+            Self::CrossEntropy { label_smoothing } => {
+                Self::CrossEntropy { label_smoothing: label_smoothing * factor }
+            }
+            Self::Focal { gamma } => Self::Focal { gamma: gamma * factor },
+            Self::Hinge { margin } => Self::Hinge { margin: margin * factor },
+            Self::KlDivergence => self,
+        }
+    }
+}
+
 impl From<ClassLoss> for Loss {
     fn from(loss: ClassLoss) -> Self {
         Self::Classes(loss)
@@ -148,6 +165,28 @@ impl Loss {
             Self::Classes(ClassLoss::CrossEntropy { label_smoothing }) => label_smoothing,
             _ => 0.0,
         }
+    }
+
+    /// Returns the settings that are numbers, in the order of texts, for which steps bring factors.
+    pub(crate) fn numbers(&self) -> Vec<f64> {
+        let of = |setting: LossSetting<'_>| match setting.value {
+            SettingValue::Number(value, _) => Some(*value),
+            SettingValue::Flag(_) => None,
+        };
+        self.clone().settings().into_iter().filter_map(of).collect()
+    }
+
+    /// Returns the loss with 1 for each of [`Self::numbers`] that is above 0; others say that a part of the loss is absent.
+    #[must_use]
+    pub(crate) fn with_numbers_of_1(mut self) -> Self {
+        for setting in self.settings() {
+            if let SettingValue::Number(value, _) = setting.value
+                && *value > 0.0
+            {
+                *value = 1.0;
+            }
+        }
+        self
     }
 
     /// Returns the loss of a kind of target that a run has without a choice: cross-entropy for classes, the squared error for numbers,

@@ -24,7 +24,7 @@ use crate::vocabulary::{Call, Entry, name_and_inner, parts, plain};
 use custom::CustomOptimizer;
 pub use specs::BetweenPasses;
 pub use specs::MOST_STATES;
-pub(super) use specs::{AVERAGE, SHARE, input};
+pub(super) use specs::{AVERAGE, SETTINGS, SHARE, input};
 use specs::{CUSTOM, METHODS, MOST_SETTINGS, OptimizerRow, Range, Setting, Terms};
 pub use step_scalars::{OptimizerHostState, OptimizerSchedule, UpdateContext};
 

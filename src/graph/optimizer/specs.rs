@@ -40,13 +40,15 @@ const fn setting(name: &'static str, default: f64, range: Range) -> Setting {
 }
 
 /// Numbers of the step, by their place in [`crate::plan::StepParams::scalars`]: the learning rate, the weight decay, then
-/// those of an optimizer's own, and last the share that averaged weights take of the new ones.
+/// those of an optimizer's own, the share that averaged weights take of the new ones, and the optimizer's settings.
 pub(super) const LR: u8 = 0;
 pub(super) const DECAY: u8 = 1;
 pub(super) const OWN: u8 = 2;
 /// Weight of a step's gradient among those that are accumulated.
-pub(in crate::graph) const SHARE: u8 = 6;
-pub(in crate::graph) const AVERAGE: u8 = 7;
+pub(in crate::graph) const SHARE: u8 = 5;
+pub(in crate::graph) const AVERAGE: u8 = 6;
+/// The first of the settings. They are scalars of the step, so that networks that differ in them alone have one plan.
+pub(in crate::graph) const SETTINGS: usize = 7;
 
 /// Places of an expression's inputs.
 pub(in crate::graph) mod input {
@@ -61,6 +63,28 @@ pub(in crate::graph) mod input {
     pub(in crate::graph) const MATRIX: u8 = 10;
     pub(in crate::graph) const CLIP: u8 = 11;
     pub(in crate::graph) const INVERSE: u8 = 12;
+}
+
+/// A setting's place among the scalars of a step, and its value there.
+pub(super) struct SettingScalar {
+    setting: &'static str,
+    pub(super) place: usize,
+    pub(super) value: f64,
+}
+
+/// Returns the scalars that are an optimizer's settings: those that stand in formulas, of means the share that is kept and what
+/// it leaves to 1. Few enough that the rows of many networks fit into one uniform.
+pub(super) fn setting_scalars(optimizer: &Optimizer) -> impl Iterator<Item = SettingScalar> {
+    let of = |(setting, value): (&'static Setting, f64)| {
+        let values = match setting.name {
+            "beta1" | "beta2" | "alpha" | "rho" => [Some(value), Some(1.0 - value)],
+            "momentum" | "eps" => [Some(value), None],
+            _ => [None, None],
+        };
+        values.into_iter().flatten().map(|value| (setting.name, value))
+    };
+    let scalars = optimizer.settings().flat_map(of).zip(SETTINGS..);
+    scalars.map(|((setting, value), place)| SettingScalar { setting, place, value })
 }
 
 /// Inputs of an optimizer's step scalars.
@@ -112,13 +136,29 @@ impl<'a> Terms<'a> {
         Self { optimizer, g }
     }
 
-    /// A setting of the row's own.
-    fn of(&self, name: &str) -> f64 {
+    /// A setting of the row's own, which each step brings along.
+    fn of(&self, name: &str) -> Expr {
+        self.scalar(name, 0)
+    }
+
+    /// 1 − a setting that is a share; computed in f64, since 1 − β in f32 would lose digits.
+    fn rest(&self, name: &str) -> Expr {
+        self.scalar(name, 1)
+    }
+
+    fn scalar(&self, name: &str, which: usize) -> Expr {
+        let places = setting_scalars(self.optimizer).filter(|it| it.setting == name);
+        let place = places.map(|it| it.place).nth(which).expect("the row has this setting");
+        Expr::quantity(StepValue::Scalar(u8::try_from(place).expect("there are a few scalars")))
+    }
+
+    /// A setting on which the form of the formulas depends.
+    fn number(&self, name: &str) -> f64 {
         self.optimizer.of(name)
     }
 
     fn on(&self, name: &str) -> bool {
-        self.of(name) != 0.0
+        self.number(name) != 0.0
     }
 
     fn w(&self) -> Expr {
@@ -164,8 +204,7 @@ impl<'a> Terms<'a> {
 
     /// A running mean: β x + (1 − β) y
     fn mean(&self, beta: &str, x: Expr, y: Expr) -> Expr {
-        let beta = self.of(beta);
-        beta * x + (1.0 - beta) * y
+        self.of(beta) * x + self.rest(beta) * y
     }
 
     /// The running means of Adam's family, in states 0 and 1.
@@ -338,7 +377,7 @@ pub(super) static METHODS: [OptimizerRow; 13] = [
         |t| {
             let (g, eps) = (t.coupled(), t.of("eps"));
             let square = t.mean("rho", t.state(0), g.square());
-            let change = (t.state(1) + eps).sqrt() / (&square + eps).sqrt() * g;
+            let change = (t.state(1) + &eps).sqrt() / (&square + eps).sqrt() * g;
             let changes = t.mean("rho", t.state(1), change.square());
             vec![t.w() - t.lr() * change, square, changes]
         }
@@ -443,8 +482,8 @@ pub(super) static METHODS: [OptimizerRow; 13] = [
         second: Some((
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 20")]
             |t| BetweenPasses::Orthogonal {
-                turns: t.of("steps") as u32,
-                eps: t.of("eps"),
+                turns: t.number("steps") as u32,
+                eps: t.number("eps"),
                 match_rms: t.on("match-rms"),
             },
             |t| t.kept() - t.lr() * Expr::input(input::TRUST) * t.state(2),
@@ -478,7 +517,7 @@ fn sgd(t: &Terms<'_>) -> Vec<Expr> {
     }
     let momentum = t.of("momentum");
     let share = if t.on("dampening") { t.own(0) } else { Expr::constant(1.0) };
-    let velocity = momentum * t.state(0) + share * &g;
+    let velocity = &momentum * t.state(0) + share * &g;
     let change = if t.on("nesterov") { g + momentum * &velocity } else { velocity.clone() };
     vec![t.w() - t.lr() * change, velocity]
 }
@@ -551,7 +590,7 @@ fn rmsprop(t: &Terms<'_>) -> Vec<Expr> {
 fn muon(t: &Terms<'_>) -> Vec<Expr> {
     let (momentum, matrix) = (t.of("momentum"), Expr::input(input::MATRIX));
     let of = |yes: &Expr, no: &Expr| Expr::select(Compare::Eq, &matrix, &1.0.into(), yes, no);
-    let velocity = momentum * t.state(0) + &t.g;
+    let velocity = &momentum * t.state(0) + &t.g;
     let ahead = if t.on("nesterov") { &t.g + momentum * &velocity } else { velocity.clone() };
     let (m, v) = t.moments(&t.g);
     let adam = t.own(0) * &m / (v.sqrt() / t.own(1) + 1e-8);
@@ -572,7 +611,7 @@ fn schedule_free_scalars(step: StepInputs<'_>) -> [f64; 3] {
 
 /// Gradients are taken at y = w, between z, which is updated, and x, the mean of the values of z.
 fn schedule_free(t: &Terms<'_>) -> Vec<Expr> {
-    let (y, beta) = (t.w(), t.of("beta1"));
+    let y = t.w();
     let (share, first) = (t.own(0), t.own(2));
     // All three begin where the weights do.
     let begun = |state: Expr| Expr::select(Compare::Eq, &first, &1.0.into(), &y, &state);
@@ -582,6 +621,6 @@ fn schedule_free(t: &Terms<'_>) -> Vec<Expr> {
     let moved = &z - t.lr() * &change;
     let mean = (1.0 - &share) * x + &share * &moved;
     // y + c (z − y) − lr (1 − β + β c) change
-    let step = t.lr() * (1.0 - beta + beta * &share) * change;
+    let step = t.lr() * (t.rest("beta1") + t.of("beta1") * &share) * change;
     vec![&y + &share * (z - &y) - step, moved, v, mean]
 }

@@ -5,11 +5,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::Optimizer;
-use super::specs::{AVERAGE, DECAY, LR, OWN, StepInputs};
+use super::specs::{AVERAGE, DECAY, LR, OWN, StepInputs, setting_scalars};
 use crate::graph::Average;
 
 /// Scalars of a step.
-const SCALARS: usize = 8;
+const SCALARS: usize = 13;
 
 /// Place of an update in the run.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -98,6 +98,9 @@ impl OptimizerSchedule {
             past: &mut self.past,
         });
         scalars[usize::from(OWN)..][..own.len()].copy_from_slice(&own);
+        for setting in setting_scalars(&self.optimizer) {
+            scalars[setting.place] = setting.value;
+        }
         if let Some(average) = self.average {
             let (share, counted) = average.share(self.past.moves - 1, self.past.averaged, moment);
             scalars[usize::from(AVERAGE)] = share;
@@ -145,7 +148,7 @@ mod tests {
     fn averages_take_their_shares() {
         let share = |text: &str| -> Vec<f64> {
             let average = text.parse().unwrap();
-            moves("sgd", Some(average), 6).iter().map(|it| it[7]).collect()
+            moves("sgd", Some(average), 6).iter().map(|it| it[6]).collect()
         };
         assert_eq!(share("ema(decay=0.75, warmup=0)"), [1.0, 0.25, 0.25, 0.25, 0.25, 0.25]);
         // (1 + t) / (10 + t)

@@ -13,7 +13,7 @@ use crate::ranks::{Ranks, Share};
 use crate::train::embedding_indices::check_dataset;
 use crate::train::param_io::lasting;
 use crate::train::predict::eval_sizes;
-use crate::train::step_factors::{planned_loss, planned_model};
+use crate::train::step_factors::planned_model;
 use crate::train::{Criterion, KeepWeights, OnNonFinite, TrainOptions};
 
 /// Blocks on the device: steps use one while the next is written.
@@ -284,7 +284,7 @@ impl MemoryPlanner<'_> {
         let batch = self.share().most(self.batch());
         let sizes = Sizes { batch, train_rows, eval_batch, eval_rows };
         let objective = options.objective(&data.train);
-        let objective = Objective { loss: planned_loss(objective.loss), ..objective };
+        let objective = Objective { loss: objective.loss.with_numbers_of_1(), ..objective };
         let planned = planned_model(model);
         let step = training(&planned, columns, objective, options.optimizer.clone())?;
         let step = step.with_moves(options.moves())?;

@@ -323,7 +323,7 @@ impl Trainer {
             apply: batch.apply,
             divisor: batch.divisor,
             dropout: self.factors.dropout,
-            smoothing: self.factors.smoothing,
+            loss: self.factors.loss(1.0),
             ..StepParams::default()
         };
         if row.apply {

@@ -320,7 +320,7 @@ impl<'a> Fit<'a> {
             apply: step + 1 == group.end,
             divisor: self.divisor(step),
             dropout: factors.dropout * of_network.dropout,
-            smoothing: factors.smoothing * of_network.smoothing,
+            loss: of_network.loss(factors.smoothing),
             ..StepParams::default()
         };
         // The optimizer's numbers advance with updates only, not with each accumulated step.

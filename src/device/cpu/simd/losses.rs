@@ -8,7 +8,7 @@ use super::block_eval::{BLOCK, Block, BlockValues, Inputs};
 use super::compile::{Compiled, Source, VariesAlong};
 use super::instructions::SimdLevel;
 use super::interpreter::{Fold, Scaled};
-use super::map::shared;
+use super::map::{one_of, shared};
 use super::pool::{Pool, both};
 use crate::device::cpu::loss::{LossInputs, factors};
 use crate::expr::Program;
@@ -139,8 +139,11 @@ impl LossMap<'_> {
 
 impl Inputs for LossMap<'_> {
     fn one(&self, source: Source) -> f32 {
-        // A loss without constants has 1 in their place; no step value occurs in a loss.
-        if matches!(source, Source::Input(_)) { 1.0 } else { 0.0 }
+        match source {
+            Source::Quantity(quantity) => one_of(quantity, self.step),
+            // A loss without constants has 1 in their place.
+            _ => 1.0,
+        }
     }
 
     fn rows(&self, _source: Source, _first: usize, _to: &mut [f32]) {}

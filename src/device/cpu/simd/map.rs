@@ -98,7 +98,7 @@ impl Compiled {
             Broadcast::Both => VariesAlong::Both,
         };
         let quantity = |quantity| match quantity {
-            StepValue::Rows | StepValue::Scalar(_) => VariesAlong::One,
+            StepValue::Rows | StepValue::Scalar(_) | StepValue::Loss(_) => VariesAlong::One,
             StepValue::Counts if !flat => VariesAlong::Rows,
             StepValue::Counts | StepValue::Keep(..) => VariesAlong::Both,
         };
@@ -218,6 +218,7 @@ impl Inputs for Operands<'_> {
 pub(super) fn one_of(quantity: StepValue, step: &StepParams) -> f32 {
     match quantity {
         StepValue::Scalar(index) => step.scalars[usize::from(index)] as f32,
+        StepValue::Loss(index) => step.loss[usize::from(index)] as f32,
         _ => f64::from(step.rows) as f32,
     }
 }

@@ -10,7 +10,7 @@ use super::instructions::{SimdLevel, Work};
 use super::pool::{Pool, both};
 use super::reductions::shared;
 use crate::device::cpu::update::{INVERSE, OVERFLOW, UpdateArgs};
-use crate::graph::{Optimizer, PassKind, UpdateTransforms};
+use crate::graph::{Optimizer, PassKind, SETTINGS, UpdateTransforms};
 use crate::plan::{Formula, StepParams, Update, UpdatePass};
 
 /// An update's expressions, prepared for wide vectors.
@@ -33,9 +33,9 @@ impl CompiledUpdate {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum KnownUpdate {
     /// Stochastic gradient descent.
-    Sgd { momentum: f32, nesterov: bool, decays: bool },
+    Sgd { momentum: bool, nesterov: bool, decays: bool },
     /// Adam, or `AdamW` if the decay is decoupled.
-    Adam { betas: [f64; 2], eps: f32, decays: bool, decoupled: bool },
+    Adam { decays: bool, decoupled: bool },
 }
 
 impl KnownUpdate {
@@ -52,18 +52,14 @@ impl KnownUpdate {
         }
         let of = |name: &str| optimizer.setting(name).unwrap_or(0.0);
         let decays = of("weight-decay") != 0.0;
-        #[expect(clippy::cast_possible_truncation, reason = "settings in single precision")]
         match optimizer.name() {
             "sgd" if of("dampening") == 0.0 => {
-                let (momentum, nesterov) = (of("momentum") as f32, of("nesterov") != 0.0);
+                let (momentum, nesterov) = (of("momentum") != 0.0, of("nesterov") != 0.0);
                 Some(Self::Sgd { momentum, nesterov, decays })
             }
-            name @ ("adam" | "adamw") if of("amsgrad") == 0.0 => Some(Self::Adam {
-                betas: [of("beta1"), of("beta2")],
-                eps: of("eps") as f32,
-                decays,
-                decoupled: name == "adamw",
-            }),
+            name @ ("adam" | "adamw") if of("amsgrad") == 0.0 => {
+                Some(Self::Adam { decays, decoupled: name == "adamw" })
+            }
             _ => None,
         }
     }
@@ -79,12 +75,12 @@ impl KnownUpdate {
         match self {
             Self::Sgd { momentum, nesterov, decays } => {
                 // Without momentum the arena is absent, and must not be read.
-                let velocity = (momentum != 0.0).then_some(one);
-                let rule = SgdRule::new(momentum, nesterov, decays, &step);
+                let velocity = momentum.then_some(one);
+                let rule = SgdRule::new(nesterov, decays, &step);
                 SgdPart { g, w: &mut *w, velocity, inverse, rule }.divide(instructions, pool);
             }
-            Self::Adam { betas, eps, decays, decoupled } => {
-                let rule = AdamRule::new(betas, eps, (decays, decoupled), &step);
+            Self::Adam { decays, decoupled } => {
+                let rule = AdamRule::new((decays, decoupled), &step);
                 AdamPart { g, w: &mut *w, m: one, v: two, inverse, rule }
                     .divide(instructions, pool);
             }
@@ -115,8 +111,9 @@ struct SgdRule {
 
 impl SgdRule {
     #[expect(clippy::cast_possible_truncation, reason = "a step's numbers in single precision")]
-    fn new(momentum: f32, nesterov: bool, decays: bool, step: &StepParams) -> Self {
+    fn new(nesterov: bool, decays: bool, step: &StepParams) -> Self {
         let [lr, decay, ..] = step.scalars;
+        let momentum = step.scalars[SETTINGS] as f32;
         Self { lr: lr as f32, decay: if decays { decay as f32 } else { 0.0 }, momentum, nesterov }
     }
 }
@@ -189,19 +186,14 @@ struct AdamRule {
 
 impl AdamRule {
     #[expect(clippy::cast_possible_truncation, reason = "a step's numbers in single precision")]
-    fn new(
-        betas: [f64; 2],
-        eps: f32,
-        (decays, decoupled): (bool, bool),
-        step: &StepParams,
-    ) -> Self {
+    fn new((decays, decoupled): (bool, bool), step: &StepParams) -> Self {
         let [lr, decay, rate, correction2, ..] = step.scalars;
         let decay = if decays { decay } else { 0.0 };
-        // Computed in f64 and once for the arena: 1 − β in f32 would lose digits.
-        let [beta1, beta2] = betas.map(|beta| [beta, 1.0 - beta].map(|beta| beta as f32));
+        let [beta1, rest1, beta2, rest2, eps, ..] =
+            step.scalars[SETTINGS..].first_chunk::<5>().expect("Adam has five").map(|it| it as f32);
         Self {
-            beta1,
-            beta2,
+            beta1: [beta1, rest1],
+            beta2: [beta2, rest2],
             eps,
             coupled: if decoupled { 0.0 } else { decay as f32 },
             keep: if decoupled { (1.0 - lr * decay) as f32 } else { 1.0 },
@@ -259,15 +251,13 @@ mod tests {
     fn loops_are_taken_for_the_optimizers_that_they_compute() {
         let plain = UpdateTransforms::default();
         let sgd = |momentum, nesterov, decays| KnownUpdate::Sgd { momentum, nesterov, decays };
-        assert_eq!(known("sgd", &plain), Some(sgd(0.0, false, false)));
+        assert_eq!(known("sgd", &plain), Some(sgd(false, false, false)));
         let text = "sgd(momentum=0.5, nesterov=true, weight-decay=0.1)";
-        assert_eq!(known(text, &plain), Some(sgd(0.5, true, true)));
-        let adam =
-            |betas, decays, decoupled| KnownUpdate::Adam { betas, eps: 1e-8, decays, decoupled };
-        // Constants that are equal, or 0, make other programs of the same shape.
-        let of = "adam(beta1=0.5, beta2=0.5)";
-        assert_eq!(known(of, &plain), Some(adam([0.5, 0.5], false, false)));
-        assert_eq!(known("adamw(beta1=0)", &plain), Some(adam([0.0, 0.999], true, true)));
+        assert_eq!(known(text, &plain), Some(sgd(true, true, true)));
+        let adam = |decays, decoupled| KnownUpdate::Adam { decays, decoupled };
+        // Settings that are equal, or 0, make no other programs.
+        assert_eq!(known("adam(beta1=0.5, beta2=0.5)", &plain), Some(adam(false, false)));
+        assert_eq!(known("adamw(beta1=0)", &plain), Some(adam(true, true)));
         let skips = UpdateTransforms { skips: true, ..plain.clone() };
         assert!(known("adamw", &skips).is_some());
         for text in
@@ -290,7 +280,7 @@ mod tests {
         let (plain, adam) = (UpdateTransforms::default(), Optimizer::adam());
         let UpdatePass { mut formula, update } =
             UpdatePass::all(&adam, &plain, false, false).remove(0);
-        formula.text = "adam(beta1=0.8)".to_string();
+        formula.text = "adam(amsgrad=true)".to_string();
         assert_eq!(KnownUpdate::of(&formula, &update), None);
     }
 }
