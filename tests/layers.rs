@@ -236,8 +236,8 @@ fn batches_of_one_row() {
     for mut machine in std::iter::once(Machine::reference()).chain(Machine::singles()) {
         let (x, y) = ([1.0, -1e4, 3.0], [0.5, 0.0, -0.5]);
         drive::load(machine.device(), &plan, &x, Values::F32(&y), start.arena());
-        let scalars = [0.1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
-        let row = StepParams { rows: 1, scalars, ..StepParams::default() };
+        let mut row = StepParams { rows: 1, ..StepParams::default() };
+        row.scalars[0] = 0.1;
         let losses = drive::run(machine.device(), Phase::Train, &[row]);
         // All outputs are 0.
         assert_close("loss", &losses, &[0.5_f32 / 3.0], Tolerance { abs: 0.0, rel: 1e-6 });

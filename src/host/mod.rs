@@ -4,6 +4,8 @@
 //! Absent on purpose: the reason for waiting.
 
 mod clock;
+#[cfg(not(target_family = "wasm"))]
+pub(crate) mod helpers;
 pub(crate) mod threads;
 #[cfg(feature = "gpu")]
 pub(crate) mod waiting;

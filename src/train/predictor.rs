@@ -17,6 +17,8 @@ use crate::data::{Dataset, Features, LabelledRows, Numbers, TargetKind};
 use crate::device::cpu::CpuDevice;
 use crate::device::{Device, DeviceInfo, DeviceKind, Values, open};
 use crate::error::{Error, Result};
+#[cfg(not(target_family = "wasm"))]
+use crate::host::helpers;
 use crate::host::threads;
 use crate::model::Params;
 use crate::plan::EvalPlan;
@@ -25,6 +27,10 @@ use crate::plan::EvalPlan;
 const ON_CPU: [usize; 4] = [1, 16, 64, 256];
 /// Most rows that are computed at once on the CPU, and most numbers of a layer of theirs: a mebibyte, which stays in a core's cache.
 const MANY: (usize, usize) = (2048, 1 << 18);
+/// Multiplications of a part of few rows, at least, and bytes of the weights at most, for a part to go to a helper, which has weights of
+/// its own: a part of 2^20 takes some 25 µs, about ten times as long as giving it away.
+#[cfg(not(target_family = "wasm"))]
+const HELPED: (usize, usize) = (1 << 20, 1 << 24);
 /// Number of rows that a GPU holds at once, unless the caller gives another one.
 const ON_GPU: usize = 4096;
 
@@ -49,7 +55,7 @@ const ON_GPU: usize = 4096;
 /// ```
 #[derive(Debug)]
 pub struct Predictor {
-    ensemble: Ensemble,
+    ensemble: Arc<Ensemble>,
     info: DeviceInfo,
     reason: String,
     pool: Placement,
@@ -58,7 +64,7 @@ pub struct Predictor {
 /// Devices and plans that compute rows.
 enum Placement {
     /// On the CPU, for each member: plans for one row up to many, or one plan for a given number of rows.
-    Cpu(Vec<Vec<DevicePool>>),
+    Cpu(Vec<Vec<Arc<DevicePool>>>),
     /// On one device, which calls share: the plan of each member.
     Shared(Vec<Arc<EvalPlan>>, Mutex<LoadedDevice>),
 }
@@ -78,6 +84,8 @@ struct DevicePool {
     shares: Shares,
     plan: Arc<EvalPlan>,
     idle: Mutex<Vec<CpuDevice<f32>>>,
+    /// Devices of one thread each, which compute parts of few rows.
+    single: Mutex<Vec<CpuDevice<f32>>>,
 }
 
 /// Work of a call that threads share.
@@ -113,11 +121,13 @@ impl Predictor {
     }
 
     fn on_cpu(ensemble: Ensemble, rows: Option<usize>, reason: String) -> Result<Self> {
-        let mut pools: Vec<Vec<DevicePool>> = Vec::new();
+        let mut pools: Vec<Vec<Arc<DevicePool>>> = Vec::new();
         for (place, trained) in ensemble.members().iter().enumerate() {
             let own = match plan_of_earlier(&ensemble, place) {
                 // Members of the same layers share their plans, and have weights of their own.
-                Some(earlier) => pools[earlier].iter().map(DevicePool::without_devices).collect(),
+                Some(earlier) => {
+                    pools[earlier].iter().map(|pool| Arc::new(pool.without_devices())).collect()
+                }
                 None => DevicePool::of_sizes(trained, rows)?,
             };
             // Loading one device now finds errors now, and makes the first call fast.
@@ -125,7 +135,7 @@ impl Predictor {
             pools.push(own);
         }
         let info = CpuDevice::<f32>::new().info().clone();
-        Ok(Self { ensemble, info, reason, pool: Placement::Cpu(pools) })
+        Ok(Self { ensemble: Arc::new(ensemble), info, reason, pool: Placement::Cpu(pools) })
     }
 
     /// Moves the network to a device.
@@ -133,7 +143,7 @@ impl Predictor {
     /// # Errors
     /// If the device cannot be opened, or is too small for the network.
     pub fn on(self, kind: &DeviceKind) -> Result<Self> {
-        Self::on_device(self.ensemble, kind, None)
+        Self::on_device(Arc::unwrap_or_clone(self.ensemble), kind, None)
     }
 
     /// Moves the network to a device, and plans for about `rows` rows a call, whatever the actual number: a call for far
@@ -142,7 +152,7 @@ impl Predictor {
     /// # Errors
     /// As [`Self::on`].
     pub fn on_for_rows(self, kind: &DeviceKind, rows: usize) -> Result<Self> {
-        Self::on_device(self.ensemble, kind, Some(rows))
+        Self::on_device(Arc::unwrap_or_clone(self.ensemble), kind, Some(rows))
     }
 
     /// Plans and loads a trained network or an ensemble on a device, for about `rows` rows a call, without a plan for the CPU before.
@@ -171,7 +181,7 @@ impl Predictor {
         load(device.as_mut(), &plans[0], &ensemble.first().params)?;
         let loaded = LoadedDevice { device, member: Some(0) };
         let pool = Placement::Shared(plans, Mutex::new(loaded));
-        Ok(Self { ensemble, info, reason, pool })
+        Ok(Self { ensemble: Arc::new(ensemble), info, reason, pool })
     }
 
     /// Returns the network, its weights, and its columns and classes; of an ensemble the first member.
@@ -387,8 +397,12 @@ impl Predictor {
             }
             Placement::Cpu(pools) => {
                 let pools = &pools[member];
+                #[cfg(not(target_family = "wasm"))]
+                if let Some(outputs) = self.with_helpers(member, pools, x, count) {
+                    return outputs;
+                }
                 // The first pool that takes the rows at once; the last one takes any number, part by part.
-                let fits = |pool: &&DevicePool| count <= pool.rows;
+                let fits = |pool: &&Arc<DevicePool>| count <= pool.rows;
                 let pool = pools.iter().find(fits).unwrap_or(&pools[pools.len() - 1]);
                 match pool.shares {
                     Shares::Products => pool.outputs(trained, x),
@@ -432,6 +446,67 @@ impl LoadedDevice {
     }
 }
 
+#[cfg(not(target_family = "wasm"))]
+impl Predictor {
+    /// Returns the raw outputs of few rows, parts of which go to threads that wait awake; `None` if that does not pay.
+    fn with_helpers(
+        &self,
+        member: usize,
+        pools: &[Arc<DevicePool>],
+        x: Numbers<'_>,
+        count: usize,
+    ) -> Option<Result<Vec<f32>>> {
+        let trained = &self.ensemble.members()[member];
+        let (least, bytes) = HELPED;
+        let weights = trained.params.arena().len();
+        let parts = (weights * count / least).min(count / 2).min(threads::count());
+        let few = |pool: &&Arc<DevicePool>| pool.shares == Shares::Products && count <= pool.rows;
+        pools
+            .iter()
+            .find(few)
+            .filter(|_| parts > 1 && size_of_val(trained.params.arena()) <= bytes)?;
+        let columns = x.len() / count;
+        let each = count.div_ceil(parts);
+        let pool = pools.iter().find(|pool| each <= pool.rows)?;
+        let mut pieces = Vec::with_capacity(parts);
+        for first in (0..count).step_by(each) {
+            let rows = OwnedRows::of(x.range(first * columns..count.min(first + each) * columns))?;
+            let (pool, ensemble) = (Arc::clone(pool), Arc::clone(&self.ensemble));
+            pieces.push(move || {
+                pool.outputs_on_one_thread(&ensemble.members()[member], rows.numbers())
+            });
+        }
+        let parts: Result<Vec<Vec<f32>>> = helpers::at_once(pieces).into_iter().collect();
+        Some(parts.map(|parts| parts.concat()))
+    }
+}
+
+/// Rows of a call for another thread.
+#[cfg(not(target_family = "wasm"))]
+enum OwnedRows {
+    Single(Vec<f32>),
+    Double(Vec<f64>),
+}
+
+#[cfg(not(target_family = "wasm"))]
+impl OwnedRows {
+    /// Copies rows in memory; `None` of those in a file.
+    fn of(x: Numbers<'_>) -> Option<Self> {
+        match x {
+            Numbers::Single(values) => Some(Self::Single(values.to_vec())),
+            Numbers::Double(values) => Some(Self::Double(values.to_vec())),
+            Numbers::Stored(_) => None,
+        }
+    }
+
+    fn numbers(&self) -> Numbers<'_> {
+        match self {
+            Self::Single(values) => Numbers::Single(values),
+            Self::Double(values) => Numbers::Double(values),
+        }
+    }
+}
+
 /// Returns the number of rows that the CPU computes at once if there are many: the fewer, the wider the network.
 fn many_rows(trained: &TrainedModel) -> usize {
     let outputs = trained.params.layout().views().iter().filter_map(|view| view.shape.first());
@@ -444,13 +519,13 @@ fn many_rows(trained: &TrainedModel) -> usize {
 impl DevicePool {
     fn new(trained: &TrainedModel, rows: usize, shares: Shares) -> Result<Self> {
         let plan = Arc::new(eval_plan(trained, rows)?);
-        Ok(Self { rows, shares, plan, idle: Mutex::new(vec![]) })
+        Ok(Self { rows, shares, plan, idle: Mutex::default(), single: Mutex::default() })
     }
 
     /// Returns pools for one row up to many, or one for a given number of rows.
-    fn of_sizes(trained: &TrainedModel, rows: Option<usize>) -> Result<Vec<Self>> {
-        let few = |rows| Self::new(trained, rows, Shares::Products);
-        let many = || Self::new(trained, many_rows(trained), Shares::Rows);
+    fn of_sizes(trained: &TrainedModel, rows: Option<usize>) -> Result<Vec<Arc<Self>>> {
+        let few = |rows| Self::new(trained, rows, Shares::Products).map(Arc::new);
+        let many = || Self::new(trained, many_rows(trained), Shares::Rows).map(Arc::new);
         match rows {
             None => ON_CPU.into_iter().map(few).chain([many()]).collect(),
             Some(rows) if rows > ON_CPU[ON_CPU.len() - 1] => Ok(vec![many()?]),
@@ -460,7 +535,8 @@ impl DevicePool {
 
     /// Returns a pool of the same plan for other weights.
     fn without_devices(&self) -> Self {
-        Self { plan: Arc::clone(&self.plan), idle: Mutex::new(vec![]), ..*self }
+        let (plan, idle, single) = (Arc::clone(&self.plan), Mutex::default(), Mutex::default());
+        Self { plan, idle, single, ..*self }
     }
 
     /// Returns the raw outputs of rows.
@@ -469,6 +545,24 @@ impl DevicePool {
         let rows = (x, &trained.preparation);
         let outputs = run_eval(&mut device, (&self.plan, &self.plan.ports), rows, false)?;
         self.put(device);
+        Ok(outputs)
+    }
+
+    /// Returns the raw outputs of rows, which this thread computes.
+    #[cfg(not(target_family = "wasm"))]
+    fn outputs_on_one_thread(&self, trained: &TrainedModel, x: Numbers<'_>) -> Result<Vec<f32>> {
+        let there = locked(&self.single).pop();
+        let mut device = match there {
+            Some(device) => device,
+            None => {
+                let mut device = CpuDevice::of_one_thread();
+                load(&mut device, &self.plan, &trained.params)?;
+                device
+            }
+        };
+        let rows = (x, &trained.preparation);
+        let outputs = run_eval(&mut device, (&self.plan, &self.plan.ports), rows, false)?;
+        locked(&self.single).push(device);
         Ok(outputs)
     }
 
@@ -618,6 +712,32 @@ mod tests {
         let got = probabilities(predictor.predict(&long).unwrap());
         let want = probabilities(predictor.predict(&x).unwrap());
         assert!(got.chunks(want.len()).all(|it| *it == want[..it.len()]));
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    #[test]
+    fn helpers_give_the_bits_of_all_rows_at_once() {
+        let (other, x) = trained();
+        let x: Vec<f32> = x.iter().copied().cycle().take(256 * 40).collect();
+        let double: Vec<f64> = x.iter().map(|&x| f64::from(x) + 1e-9).collect();
+        let y = Targets::Classes((0..256).map(|row| row % 4).collect());
+        let data = Dataset::from_arrays(&x, 40, y).unwrap();
+        let model = Sequential::new().dense(300).tanh().dense(300).relu().dense(4);
+        let params = Params::init(&model, 40, Seed(1)).unwrap();
+        let preparation = Preprocessing::fit(&data, FeatureScaling::Standard);
+        let trained = TrainedModel { model, params, preparation, ..other };
+        let predictor = Predictor::new(trained.clone()).unwrap();
+        let Placement::Cpu(pools) = &predictor.pool else { panic!("not on the CPU") };
+        for rows in [1, 9, 16, 17, 64, 255, 256] {
+            for x in [Numbers::from(&x[..rows * 40]), Numbers::from(&double[..rows * 40])] {
+                let want = pools[0][3].outputs(&trained, x).unwrap();
+                assert_eq!(predictor.outputs_of(0, x, rows).unwrap(), want, "{rows} rows");
+                let helped = predictor.with_helpers(0, &pools[0], x, rows);
+                // The least is 2^20 multiplications for each of two parts, of 103,504 a row.
+                assert_eq!(helped.is_some(), threads::count() > 1 && rows >= 21, "{rows} rows");
+                assert!(helped.is_none_or(|it| it.unwrap() == want), "{rows} rows");
+            }
+        }
     }
 
     #[test]

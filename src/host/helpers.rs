@@ -1,0 +1,157 @@
+//! Threads that wait awake for short pieces of work.
+//!
+//! Waking a thread that sleeps takes about as long as predicting sixteen rows of a wide network. Helpers look for the next piece
+//! for a while before they sleep, so that calls that follow one another find them awake.
+//!
+//! In: pieces of work. Out: their results, in order.
+//! Absent on purpose: work in many parts, which rayon's threads share (`threads.rs`).
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::mpsc::{Receiver, RecvError, Sender, TryRecvError, channel};
+use std::sync::{Mutex, MutexGuard, OnceLock, TryLockError};
+use std::time::{Duration, Instant};
+
+use super::threads;
+
+/// Time for which a thread looks for the next piece of work before it sleeps.
+const AWAKE: Duration = Duration::from_micros(200);
+
+/// Does pieces of work at once: the first one on the caller's thread, others on helpers that no other call has, and what is left on
+/// the caller's thread too. Returns the results in the order of the pieces.
+pub(crate) fn at_once<T: Send + 'static>(
+    pieces: Vec<impl FnOnce() -> T + Send + 'static>,
+) -> Vec<T> {
+    let mut free = helpers().iter().filter_map(Helper::if_free);
+    let mut pieces = pieces.into_iter();
+    let first = pieces.next();
+    let others: Vec<_> = pieces
+        .map(|piece| match free.next() {
+            Some(helper) => Underway::There(helper.start(piece), helper),
+            None => Underway::Here(piece),
+        })
+        .collect();
+    first.map(|piece| piece()).into_iter().chain(others.into_iter().map(Underway::result)).collect()
+}
+
+/// A piece of work that has been given away, or waits for the caller.
+enum Underway<'a, T, F> {
+    /// Its result comes from a helper, which no other call has until then.
+    There(Receiver<std::thread::Result<T>>, MutexGuard<'a, Helper>),
+    Here(F),
+}
+
+impl<T, F: FnOnce() -> T> Underway<'_, T, F> {
+    fn result(self) -> T {
+        match self {
+            Self::Here(piece) => piece(),
+            Self::There(results, _helper) => {
+                let result = awaited(&results).unwrap_or_else(|gone| Err(Box::new(gone)));
+                result.unwrap_or_else(|panic: Box<dyn Any + Send>| resume_unwind(panic))
+            }
+        }
+    }
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A thread that does one job after another.
+struct Helper(Sender<Job>);
+
+impl Helper {
+    /// Starts a thread; `None` if the system gives none.
+    fn new() -> Option<Mutex<Self>> {
+        let (sender, jobs) = channel::<Job>();
+        let work = move || {
+            while let Ok(job) = awaited(&jobs) {
+                job();
+            }
+        };
+        let name = "wgrad helper".to_string();
+        std::thread::Builder::new().name(name).spawn(work).ok()?;
+        Some(Mutex::new(Self(sender)))
+    }
+
+    fn if_free(helper: &Mutex<Self>) -> Option<MutexGuard<'_, Self>> {
+        match helper.try_lock() {
+            Ok(free) => Some(free),
+            // A call that panicked has left nothing half done.
+            Err(TryLockError::Poisoned(free)) => Some(free.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    fn start<T: Send + 'static>(
+        &self,
+        piece: impl FnOnce() -> T + Send + 'static,
+    ) -> Receiver<std::thread::Result<T>> {
+        let (sender, result) = channel();
+        let job = move || {
+            // The caller may be gone, if it panicked.
+            drop(sender.send(catch_unwind(AssertUnwindSafe(piece))));
+        };
+        // A helper runs as long as the process; without it the result's channel is closed, which the caller sees.
+        drop(self.0.send(Box::new(job)));
+        result
+    }
+}
+
+/// Returns the process's helpers: one for each thread that shares work, but the caller's.
+fn helpers() -> &'static [Mutex<Helper>] {
+    static HELPERS: OnceLock<Vec<Mutex<Helper>>> = OnceLock::new();
+    HELPERS.get_or_init(|| (1..threads::count()).map_while(|_| Helper::new()).collect())
+}
+
+/// Receives the next value, which is looked for awake for a while.
+fn awaited<T>(from: &Receiver<T>) -> Result<T, RecvError> {
+    let begun = Instant::now();
+    loop {
+        match from.try_recv() {
+            Ok(value) => return Ok(value),
+            Err(TryRecvError::Disconnected) => return Err(RecvError),
+            Err(TryRecvError::Empty) if begun.elapsed() > AWAKE => return from.recv(),
+            Err(TryRecvError::Empty) => (0..32).for_each(|_| std::hint::spin_loop()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_come_in_order_from_any_number_of_calls_at_once() {
+        std::thread::scope(|scope| {
+            for call in 0..6 {
+                scope.spawn(move || {
+                    for count in [0, 1, 2, 3, 9] {
+                        // Longer than helpers stay awake, at times.
+                        let piece = |piece: u64| {
+                            move || {
+                                std::thread::sleep(Duration::from_micros(100 * (piece % 4)));
+                                call * 100 + piece
+                            }
+                        };
+                        let got = at_once((0..count).map(piece).collect());
+                        assert_eq!(got, (0..count).map(|it| call * 100 + it).collect::<Vec<_>>());
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn a_panic_comes_back_and_helpers_go_on() {
+        for panics in [0, 1, 2] {
+            let piece = |place: usize| {
+                move || {
+                    assert_ne!(place, panics, "as it should");
+                    place
+                }
+            };
+            let all = || at_once((0..3).map(piece).collect());
+            assert!(catch_unwind(AssertUnwindSafe(all)).is_err());
+            assert_eq!(at_once(vec![|| 1, || 2]), [1, 2]);
+        }
+    }
+}
