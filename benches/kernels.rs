@@ -10,7 +10,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use devices::devices;
 use wgrad::Activation;
 use wgrad::device::verify::{check, every_kernel, formulas};
-use wgrad::graph::ClassLoss;
+use wgrad::graph::{ClassLoss, Optimizer, OptimizerSchedule, UpdateContext};
 use wgrad::plan::{Kernel, LossVariant, Phase, StepParams};
 
 const NT: Kernel =
@@ -87,8 +87,13 @@ fn kernels(criterion: &mut Criterion) {
             let large = sizes.iter().product::<usize>() > 1 << 20;
             let runs: u32 = if large { 4 } else { 64 };
             let rows = u32::try_from(sizes[2].min(sizes[0])).unwrap();
-            let scalars = [1e-12, 0.0, 1e-11, 0.001_f64.sqrt(), 0.0, 0.0, 0.0, 0.0];
-            let row = StepParams { rows, scalars, ..StepParams::default() };
+            let mut row = StepParams { rows, ..StepParams::default() };
+            row.scalars = OptimizerSchedule::new(Optimizer::adamw(), None).next(UpdateContext {
+                lr: 1e-12,
+                decay: 1.0,
+                epoch: 0,
+                last: false,
+            });
             device.write_steps(Phase::Eval, &vec![row; runs as usize]).unwrap();
             let mut group = criterion.benchmark_group(kernel.name());
             group.sample_size(20).throughput(match work(&kernel, sizes) {

@@ -24,7 +24,7 @@ use crate::model::Params;
 use crate::plan::EvalPlan;
 
 /// Numbers of rows that plans on the CPU are made for: a plan computes all of its rows, however few a call has.
-const ON_CPU: [usize; 4] = [1, 16, 64, 256];
+const ON_CPU: [usize; 7] = [1, 8, 16, 32, 64, 128, 256];
 /// Most rows that are computed at once on the CPU, and most numbers of a layer of theirs: a mebibyte, which stays in a core's cache.
 const MANY: (usize, usize) = (2048, 1 << 18);
 /// Multiplications of a part of few rows, at least, and bytes of the weights at most, for a part to go to a helper, which has weights of
@@ -730,7 +730,7 @@ mod tests {
         let Placement::Cpu(pools) = &predictor.pool else { panic!("not on the CPU") };
         for rows in [1, 9, 16, 17, 64, 255, 256] {
             for x in [Numbers::from(&x[..rows * 40]), Numbers::from(&double[..rows * 40])] {
-                let want = pools[0][3].outputs(&trained, x).unwrap();
+                let want = pools[0][6].outputs(&trained, x).unwrap();
                 assert_eq!(predictor.outputs_of(0, x, rows).unwrap(), want, "{rows} rows");
                 let helped = predictor.with_helpers(0, &pools[0], x, rows);
                 // The least is 2^20 multiplications for each of two parts, of 103,504 a row.
