@@ -6,10 +6,11 @@
 //! In: pieces of work. Out: their results, in order.
 //! Absent on purpose: work in many parts, which rayon's threads share (`threads.rs`).
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::mpsc::{Receiver, RecvError, Sender, TryRecvError, channel};
-use std::sync::{Mutex, MutexGuard, OnceLock, TryLockError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SendError, Sender, TryRecvError, channel};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use super::threads;
@@ -37,7 +38,7 @@ pub(crate) fn at_once<T: Send + 'static>(
 /// A piece of work that has been given away, or waits for the caller.
 enum Underway<'a, T, F> {
     /// Its result comes from a helper, which no other call has until then.
-    There(Receiver<std::thread::Result<T>>, MutexGuard<'a, Helper>),
+    There(Arc<Outcome<T>>, MutexGuard<'a, Helper>),
     Here(F),
 }
 
@@ -45,11 +46,50 @@ impl<T, F: FnOnce() -> T> Underway<'_, T, F> {
     fn result(self) -> T {
         match self {
             Self::Here(piece) => piece(),
-            Self::There(results, _helper) => {
-                let result = awaited(&results).unwrap_or_else(|gone| Err(Box::new(gone)));
-                result.unwrap_or_else(|panic: Box<dyn Any + Send>| resume_unwind(panic))
+            Self::There(outcome, _helper) => {
+                outcome.awaited().unwrap_or_else(|it| resume_unwind(it))
             }
         }
+    }
+}
+
+/// Outcome of a piece of work on another thread.
+struct Outcome<T> {
+    is_there: AtomicBool,
+    result: Mutex<Option<std::thread::Result<T>>>,
+}
+
+impl<T> Outcome<T> {
+    fn put(&self, result: std::thread::Result<T>, caller: &Thread) {
+        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        self.is_there.store(true, Ordering::Release);
+        caller.unpark();
+    }
+
+    fn awaited(&self) -> std::thread::Result<T> {
+        let wait = Wait::new();
+        while !self.is_there.load(Ordering::Acquire) {
+            if wait.is_over() {
+                std::thread::park();
+            }
+        }
+        let result = self.result.lock().unwrap_or_else(PoisonError::into_inner).take();
+        result.expect("it is there")
+    }
+}
+
+/// A wait that begins awake.
+struct Wait(Instant);
+
+impl Wait {
+    fn new() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Passes a moment; returns true if it is time to sleep.
+    fn is_over(&self) -> bool {
+        (0..32).for_each(|_| std::hint::spin_loop());
+        self.0.elapsed() > AWAKE
     }
 }
 
@@ -63,7 +103,7 @@ impl Helper {
     fn new() -> Option<Mutex<Self>> {
         let (sender, jobs) = channel::<Job>();
         let work = move || {
-            while let Ok(job) = awaited(&jobs) {
+            while let Some(job) = next_job(&jobs) {
                 job();
             }
         };
@@ -84,15 +124,28 @@ impl Helper {
     fn start<T: Send + 'static>(
         &self,
         piece: impl FnOnce() -> T + Send + 'static,
-    ) -> Receiver<std::thread::Result<T>> {
-        let (sender, result) = channel();
-        let job = move || {
-            // The caller may be gone, if it panicked.
-            drop(sender.send(catch_unwind(AssertUnwindSafe(piece))));
-        };
-        // A helper runs as long as the process; without it the result's channel is closed, which the caller sees.
-        drop(self.0.send(Box::new(job)));
-        result
+    ) -> Arc<Outcome<T>> {
+        let outcome =
+            Arc::new(Outcome { is_there: AtomicBool::new(false), result: Mutex::new(None) });
+        let (there, caller) = (Arc::clone(&outcome), std::thread::current());
+        let job: Job = Box::new(move || there.put(catch_unwind(AssertUnwindSafe(piece)), &caller));
+        // A helper runs as long as the process; should it be gone all the same, the caller does its work.
+        if let Err(SendError(job)) = self.0.send(job) {
+            job();
+        }
+        outcome
+    }
+}
+
+/// Returns the next job, which is looked for awake for a while; `None` once nobody can send one.
+fn next_job(jobs: &Receiver<Job>) -> Option<Job> {
+    let wait = Wait::new();
+    loop {
+        match jobs.try_recv() {
+            Err(TryRecvError::Empty) if wait.is_over() => return jobs.recv().ok(),
+            Err(TryRecvError::Empty) => {}
+            job => return job.ok(),
+        }
     }
 }
 
@@ -100,19 +153,6 @@ impl Helper {
 fn helpers() -> &'static [Mutex<Helper>] {
     static HELPERS: OnceLock<Vec<Mutex<Helper>>> = OnceLock::new();
     HELPERS.get_or_init(|| (1..threads::count()).map_while(|_| Helper::new()).collect())
-}
-
-/// Receives the next value, which is looked for awake for a while.
-fn awaited<T>(from: &Receiver<T>) -> Result<T, RecvError> {
-    let begun = Instant::now();
-    loop {
-        match from.try_recv() {
-            Ok(value) => return Ok(value),
-            Err(TryRecvError::Disconnected) => return Err(RecvError),
-            Err(TryRecvError::Empty) if begun.elapsed() > AWAKE => return from.recv(),
-            Err(TryRecvError::Empty) => (0..32).for_each(|_| std::hint::spin_loop()),
-        }
-    }
 }
 
 #[cfg(test)]

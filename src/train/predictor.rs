@@ -27,10 +27,11 @@ use crate::plan::EvalPlan;
 const ON_CPU: [usize; 7] = [1, 8, 16, 32, 64, 128, 256];
 /// Most rows that are computed at once on the CPU, and most numbers of a layer of theirs: a mebibyte, which stays in a core's cache.
 const MANY: (usize, usize) = (2048, 1 << 18);
-/// Multiplications of a part of few rows, at least, and bytes of the weights at most, for a part to go to a helper, which has weights of
-/// its own: a part of 2^20 takes some 25 µs, about ten times as long as giving it away.
+/// Multiplications of a part of few rows, at least, and bytes of the weights at most, for a part to go to a helper. A part of 2^20
+/// takes some 25 µs, about ten times as long as giving it away. Each thread goes through all weights, which have to fit into its
+/// core's cache: of larger ones threads share the products, so that each goes through a part of the weights.
 #[cfg(not(target_family = "wasm"))]
-const HELPED: (usize, usize) = (1 << 20, 1 << 24);
+const HELPED: (usize, usize) = (1 << 20, 1 << 19);
 /// Number of rows that a GPU holds at once, unless the caller gives another one.
 const ON_GPU: usize = 4096;
 
@@ -83,9 +84,15 @@ struct DevicePool {
     rows: usize,
     shares: Shares,
     plan: Arc<EvalPlan>,
-    idle: Mutex<Vec<CpuDevice<f32>>>,
-    /// Devices of one thread each, which compute parts of few rows.
-    single: Mutex<Vec<CpuDevice<f32>>>,
+    /// Those of all threads, and those of one.
+    idle: [Mutex<Vec<CpuDevice<f32>>>; 2],
+}
+
+/// Threads of a device.
+#[derive(Clone, Copy, Debug)]
+enum Threads {
+    All,
+    One,
 }
 
 /// Work of a call that threads share.
@@ -131,7 +138,7 @@ impl Predictor {
                 None => DevicePool::of_sizes(trained, rows)?,
             };
             // Loading one device now finds errors now, and makes the first call fast.
-            own[0].put(own[0].take(trained)?);
+            own[0].put(own[0].threads(), own[0].take(own[0].threads(), trained)?);
             pools.push(own);
         }
         let info = CpuDevice::<f32>::new().info().clone();
@@ -473,7 +480,7 @@ impl Predictor {
             let rows = OwnedRows::of(x.range(first * columns..count.min(first + each) * columns))?;
             let (pool, ensemble) = (Arc::clone(pool), Arc::clone(&self.ensemble));
             pieces.push(move || {
-                pool.outputs_on_one_thread(&ensemble.members()[member], rows.numbers())
+                pool.outputs_on(Threads::One, &ensemble.members()[member], rows.numbers())
             });
         }
         let parts: Result<Vec<Vec<f32>>> = helpers::at_once(pieces).into_iter().collect();
@@ -519,7 +526,7 @@ fn many_rows(trained: &TrainedModel) -> usize {
 impl DevicePool {
     fn new(trained: &TrainedModel, rows: usize, shares: Shares) -> Result<Self> {
         let plan = Arc::new(eval_plan(trained, rows)?);
-        Ok(Self { rows, shares, plan, idle: Mutex::default(), single: Mutex::default() })
+        Ok(Self { rows, shares, plan, idle: Default::default() })
     }
 
     /// Returns pools for one row up to many, or one for a given number of rows.
@@ -535,35 +542,32 @@ impl DevicePool {
 
     /// Returns a pool of the same plan for other weights.
     fn without_devices(&self) -> Self {
-        let (plan, idle, single) = (Arc::clone(&self.plan), Mutex::default(), Mutex::default());
-        Self { plan, idle, single, ..*self }
+        Self { plan: Arc::clone(&self.plan), idle: Default::default(), ..*self }
     }
 
-    /// Returns the raw outputs of rows.
+    /// Returns the raw outputs of rows, on the threads that a device of this pool has.
     fn outputs(&self, trained: &TrainedModel, x: Numbers<'_>) -> Result<Vec<f32>> {
-        let mut device = self.take(trained)?;
+        self.outputs_on(self.threads(), trained, x)
+    }
+
+    fn outputs_on(
+        &self,
+        threads: Threads,
+        trained: &TrainedModel,
+        x: Numbers<'_>,
+    ) -> Result<Vec<f32>> {
+        let mut device = self.take(threads, trained)?;
         let rows = (x, &trained.preparation);
         let outputs = run_eval(&mut device, (&self.plan, &self.plan.ports), rows, false)?;
-        self.put(device);
+        self.put(threads, device);
         Ok(outputs)
     }
 
-    /// Returns the raw outputs of rows, which this thread computes.
-    #[cfg(not(target_family = "wasm"))]
-    fn outputs_on_one_thread(&self, trained: &TrainedModel, x: Numbers<'_>) -> Result<Vec<f32>> {
-        let there = locked(&self.single).pop();
-        let mut device = match there {
-            Some(device) => device,
-            None => {
-                let mut device = CpuDevice::of_one_thread();
-                load(&mut device, &self.plan, &trained.params)?;
-                device
-            }
-        };
-        let rows = (x, &trained.preparation);
-        let outputs = run_eval(&mut device, (&self.plan, &self.plan.ports), rows, false)?;
-        locked(&self.single).push(device);
-        Ok(outputs)
+    fn threads(&self) -> Threads {
+        match self.shares {
+            Shares::Products => Threads::All,
+            Shares::Rows => Threads::One,
+        }
     }
 
     /// Returns the raw outputs of `count` rows, parts of which go to all threads.
@@ -588,14 +592,14 @@ impl DevicePool {
     }
 
     /// Takes an unused device, or makes a new one.
-    fn take(&self, trained: &TrainedModel) -> Result<CpuDevice<f32>> {
-        let idle = locked(&self.idle).pop();
+    fn take(&self, threads: Threads, trained: &TrainedModel) -> Result<CpuDevice<f32>> {
+        let idle = locked(&self.idle[threads as usize]).pop();
         match idle {
             Some(device) => Ok(device),
             None => {
-                let mut device = match self.shares {
-                    Shares::Products => CpuDevice::new(),
-                    Shares::Rows => CpuDevice::of_one_thread(),
+                let mut device = match threads {
+                    Threads::All => CpuDevice::new(),
+                    Threads::One => CpuDevice::of_one_thread(),
                 };
                 load(&mut device, &self.plan, &trained.params)?;
                 Ok(device)
@@ -604,8 +608,8 @@ impl DevicePool {
     }
 
     /// Returns a device to the pool.
-    fn put(&self, device: CpuDevice<f32>) {
-        locked(&self.idle).push(device);
+    fn put(&self, threads: Threads, device: CpuDevice<f32>) {
+        locked(&self.idle[threads as usize]).push(device);
     }
 }
 
@@ -671,7 +675,7 @@ mod tests {
             for thread in 0..8 {
                 let (predictor, x, want) = (&predictor, &x, &want);
                 scope.spawn(move || {
-                    for rows in [1, 2, 16, 17, 64, 256, 257, ROWS - thread] {
+                    for rows in [1, 2, 16, 17, 64, 65, 256, 257, ROWS - thread] {
                         let range = thread..thread + rows;
                         let got = predictor.predict(&x[range.start * 3..range.end * 3]).unwrap();
                         let want = &want[range.start * 4..range.end * 4];
@@ -684,7 +688,7 @@ mod tests {
         // Devices are kept for later calls, and no more than there were calls at once.
         let Placement::Cpu(pools) = &predictor.pool else { panic!("not on the CPU") };
         for pool in &pools[0] {
-            let kept = pool.idle.lock().unwrap().len();
+            let kept = pool.idle[pool.threads() as usize].lock().unwrap().len();
             let most = if pool.shares == Shares::Rows { threads::count() } else { 8 };
             assert!((1..=most).contains(&kept), "{kept} devices");
         }
@@ -761,7 +765,7 @@ mod tests {
         // A device whose weights are written anew after it has packed them.
         let (first, second) = (network(1), network(2));
         let pool = DevicePool::new(&first, 1, Shares::Products).unwrap();
-        let mut device = pool.take(&first).unwrap();
+        let mut device = pool.take(Threads::All, &first).unwrap();
         let mut outputs = |params: &Params| {
             device.write(pool.plan.params, 0, Values::F32(params.arena())).unwrap();
             let rows = (Numbers::from(&x[..3]), &first.preparation);
