@@ -150,7 +150,7 @@ impl Predictor {
     /// # Errors
     /// If the device cannot be opened, or is too small for the network.
     pub fn on(self, kind: &DeviceKind) -> Result<Self> {
-        Self::on_device(Arc::unwrap_or_clone(self.ensemble), kind, None)
+        Self::on_device(whole(self.ensemble), kind, None)
     }
 
     /// Moves the network to a device, and plans for about `rows` rows a call, whatever the actual number: a call for far
@@ -159,7 +159,7 @@ impl Predictor {
     /// # Errors
     /// As [`Self::on`].
     pub fn on_for_rows(self, kind: &DeviceKind, rows: usize) -> Result<Self> {
-        Self::on_device(Arc::unwrap_or_clone(self.ensemble), kind, Some(rows))
+        Self::on_device(whole(self.ensemble), kind, Some(rows))
     }
 
     /// Plans and loads a trained network or an ensemble on a device, for about `rows` rows a call, without a plan for the CPU before.
@@ -418,6 +418,11 @@ impl Predictor {
             }
         }
     }
+}
+
+/// Returns the ensemble of a predictor that no call uses any more.
+fn whole(ensemble: Arc<Ensemble>) -> Ensemble {
+    Arc::into_inner(ensemble).expect("a helper drops its share before its result is there")
 }
 
 /// Returns an earlier member with the same layers, whose plan is this member's too.

@@ -4,27 +4,28 @@
 //! both.
 
 use super::codes::class_loss;
+use super::shader_files::shader_file;
 use super::sizes::{Arguments, DispatchSizes, Grid, bits, chained, mapped, narrow, product};
 use crate::error::{Error, Result};
 use crate::plan::{BLOCK as ARENA_BLOCK, Element, Kernel, SlotSpec, StorageTypes};
 
-const STEP_ROW: &str = include_str!("../../../shaders/step_row.wgsl");
-const STEP: &str = include_str!("../../../shaders/step.wgsl");
-const INDEX: &str = include_str!("../../../shaders/index.wgsl");
-pub(super) const FUNCTIONS: &str = include_str!("../../../shaders/functions.wgsl");
-const RANDOM: &str = include_str!("../../../shaders/random.wgsl");
-const OPERANDS: &str = include_str!("../../../shaders/operands.wgsl");
-const CHAIN: &str = include_str!("../../../shaders/chain.wgsl");
-const PRODUCT: &str = include_str!("../../../shaders/product.wgsl");
-const PRODUCT_SUBGROUP: &str = include_str!("../../../shaders/product_subgroup.wgsl");
-pub(super) const ROW_CROSS_ENTROPY: &str = include_str!("../../../shaders/row_cross_entropy.wgsl");
-pub(super) const ROW_CLASSES: &str = include_str!("../../../shaders/row_classes.wgsl");
-pub(super) const ROW_ELEMENTS: &str = include_str!("../../../shaders/row_elements.wgsl");
-pub(super) const ROW_TOP: &str = include_str!("../../../shaders/row_top.wgsl");
-const SCALING: &str = include_str!("../../../shaders/scaling.wgsl");
-pub(super) const MATMUL: &str = include_str!("../../../shaders/matmul.wgsl");
-const BLOCK_PRODUCT: &str = include_str!("../../../shaders/block_product.wgsl");
-const COLUMN_BLOCKS: &str = include_str!("../../../shaders/column_blocks.wgsl");
+const STEP_ROW: &str = shader_file!("step_row");
+const STEP: &str = shader_file!("step");
+const INDEX: &str = shader_file!("index");
+pub(super) const FUNCTIONS: &str = shader_file!("functions");
+const RANDOM: &str = shader_file!("random");
+const OPERANDS: &str = shader_file!("operands");
+const CHAIN: &str = shader_file!("chain");
+const PRODUCT: &str = shader_file!("product");
+const PRODUCT_SUBGROUP: &str = shader_file!("product_subgroup");
+pub(super) const ROW_CROSS_ENTROPY: &str = shader_file!("row_cross_entropy");
+pub(super) const ROW_CLASSES: &str = shader_file!("row_classes");
+pub(super) const ROW_ELEMENTS: &str = shader_file!("row_elements");
+pub(super) const ROW_TOP: &str = shader_file!("row_top");
+const SCALING: &str = shader_file!("scaling");
+pub(super) const MATMUL: &str = shader_file!("matmul");
+const BLOCK_PRODUCT: &str = shader_file!("block_product");
+const COLUMN_BLOCKS: &str = shader_file!("column_blocks");
 
 /// A kernel's row: its files, its parameters and its grid. Binding 0 is the step, 1 the parameters; the slots that the
 /// kernel's declaration reads and writes follow in order.
@@ -87,7 +88,7 @@ macro_rules! plain {
     ($file:literal) => {
         &[Variant {
             name: "plain",
-            source: &[include_str!(concat!("../../../shaders/", $file, ".wgsl"))],
+            source: &[shader_file!($file)],
             consts: &[("WORKGROUP", WORKGROUP)],
             tile: [1, WORKGROUP],
             subgroup: None,
@@ -104,10 +105,7 @@ macro_rules! wide {
     ($file:literal) => {
         &[Variant {
             name: "plain",
-            source: &[
-                include_str!("../../../shaders/total.wgsl"),
-                include_str!(concat!("../../../shaders/", $file, ".wgsl")),
-            ],
+            source: &[shader_file!("total"), shader_file!($file)],
             consts: &[("WORKGROUP", WIDE)],
             tile: [1, WIDE],
             subgroup: None,
@@ -117,16 +115,13 @@ macro_rules! wide {
     };
 }
 
-const LOAD_TILES: &str = include_str!("../../../shaders/load_tiles.wgsl");
-const TILE: &[&str] = &[LOAD_TILES, include_str!("../../../shaders/matmul_tile.wgsl")];
-const SUBGROUP: &[&str] =
-    &[PRODUCT_SUBGROUP, include_str!("../../../shaders/matmul_subgroup.wgsl")];
-const COOPERATIVE: &[&str] =
-    &[LOAD_TILES, include_str!("../../../shaders/matmul_cooperative.wgsl")];
-const SHAPE_8X8: MatrixShape =
-    MatrixShape { size: 8, source: include_str!("../../../shaders/cooperative_8x8.wgsl") };
+const LOAD_TILES: &str = shader_file!("load_tiles");
+const TILE: &[&str] = &[LOAD_TILES, shader_file!("matmul_tile")];
+const SUBGROUP: &[&str] = &[PRODUCT_SUBGROUP, shader_file!("matmul_subgroup")];
+const COOPERATIVE: &[&str] = &[LOAD_TILES, shader_file!("matmul_cooperative")];
+const SHAPE_8X8: MatrixShape = MatrixShape { size: 8, source: shader_file!("cooperative_8x8") };
 const SHAPE_16X16: MatrixShape =
-    MatrixShape { size: 16, source: include_str!("../../../shaders/cooperative_16x16.wgsl") };
+    MatrixShape { size: 16, source: shader_file!("cooperative_16x16") };
 
 /// Returns a product by tiles in workgroup memory, `m` x `n` a workgroup: the constants' TILE_M and TILE_N.
 const fn tile(
@@ -165,8 +160,8 @@ const fn subgroup(
     }
 }
 
-const SPLIT: &[&str] = &[LOAD_TILES, include_str!("../../../shaders/matmul_split.wgsl")];
-const BLOCK: &[&str] = &[LOAD_TILES, include_str!("../../../shaders/matmul_block.wgsl")];
+const SPLIT: &[&str] = &[LOAD_TILES, shader_file!("matmul_split")];
+const BLOCK: &[&str] = &[LOAD_TILES, shader_file!("matmul_block")];
 
 /// Returns a product whose workgroup is one subgroup of `lanes` lanes, by cooperative matrices of `size` x `size`.
 const fn cooperative(
@@ -554,21 +549,14 @@ pub const SEQUENCE_BINDINGS: [&[&str]; 2] =
 /// Whole steps of training in one dispatch (`fused_step.rs`): a row beside the table, since no plan names it.
 pub static SEQUENCE: KernelSpec = KernelSpec {
     name: "sequence",
-    source: &[
-        STEP_ROW,
-        FUNCTIONS,
-        RANDOM,
-        PRODUCT,
-        SCALING,
-        include_str!("../../../shaders/sequence.wgsl"),
-    ],
+    source: &[STEP_ROW, FUNCTIONS, RANDOM, PRODUCT, SCALING, shader_file!("sequence")],
     params: &["ops"],
     // The operations of a fused step have places in the scratch, and no slots of their own.
     grid: Grid::Sizes(|_| Ok(DispatchSizes { params: vec![], groups: 1 })),
     variants: &[
         Variant {
             name: "sequence_subgroup8",
-            source: &[PRODUCT_SUBGROUP, include_str!("../../../shaders/sequence_subgroup.wgsl")],
+            source: &[PRODUCT_SUBGROUP, shader_file!("sequence_subgroup")],
             consts: &[("LANES", 8), ("STEP_K", 2), ("REG_M", 16), ("REG_N", 2)],
             tile: [16, 16],
             subgroup: Some(8),
@@ -577,7 +565,7 @@ pub static SEQUENCE: KernelSpec = KernelSpec {
         },
         Variant {
             name: "sequence_lane256",
-            source: &[include_str!("../../../shaders/sequence_lane.wgsl")],
+            source: &[shader_file!("sequence_lane")],
             consts: &[("LANES", 256), ("REG_M", 2), ("REG_N", 4)],
             tile: [2, 4],
             subgroup: None,

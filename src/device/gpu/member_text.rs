@@ -7,6 +7,7 @@
 use std::fmt::Write as _;
 
 use super::limits::STEP_BYTES;
+use super::shader_files::shader_file;
 use crate::plan::{Element, StorageTypes};
 
 /// Bits of a step's place in the log; the bits above it are the member's number.
@@ -17,7 +18,7 @@ pub(super) const MEMBER_ROWS: u32 = 682;
 /// Bytes of these rows.
 pub(super) const ROWS_BYTES: u64 = MEMBER_ROWS as u64 * STEP_BYTES;
 
-const STEP_ROW: &str = include_str!("../../../shaders/step_row.wgsl");
+const STEP_ROW: &str = shader_file!("step_row");
 
 /// A storage array that a shader declares.
 struct StorageArray<'a> {

@@ -23,6 +23,7 @@ mod open;
 mod pipeline;
 mod select;
 mod shader;
+mod shader_files;
 mod sizes;
 mod timing;
 mod tune;

@@ -6,6 +6,7 @@ use super::codes::{
     CLASS_LOSSES, FUSIONS, activation_of, class_loss, dropout_of, fused, number, short,
 };
 use super::kernels::{KernelSpec, Variant};
+use super::shader_files::shader_file;
 use crate::expr::{Number, StepValue};
 use crate::graph::UpdateInput;
 use crate::model::Activation;
@@ -69,11 +70,11 @@ pub(super) fn loss_text(formula: &Formula) -> String {
     )
 }
 
-const HALF: &str = include_str!("../../../shaders/half.wgsl");
-const READ_F32: &str = include_str!("../../../shaders/read_f32.wgsl");
-const READ_F16: &str = include_str!("../../../shaders/read_f16.wgsl");
-const WRITE_F32: &str = include_str!("../../../shaders/write_f32.wgsl");
-const WRITE_F16: &str = include_str!("../../../shaders/write_f16.wgsl");
+const HALF: &str = shader_file!("half");
+const READ_F32: &str = shader_file!("read_f32");
+const READ_F16: &str = shader_file!("read_f16");
+const WRITE_F32: &str = shader_file!("write_f32");
+const WRITE_F16: &str = shader_file!("write_f16");
 
 /// All files of storage types.
 pub(super) const PRECISIONS: [&str; 5] = [HALF, READ_F32, READ_F16, WRITE_F32, WRITE_F16];
