@@ -38,7 +38,7 @@ pub(crate) fn at_once<T: Send + 'static>(
 /// A piece of work that has been given away, or waits for the caller.
 enum Underway<'a, T, F> {
     /// Its result comes from a helper, which no other call has until then.
-    There(Arc<Outcome<T>>, MutexGuard<'a, Helper>),
+    There(Arc<PieceOutcome<T>>, MutexGuard<'a, Helper>),
     Here(F),
 }
 
@@ -53,13 +53,13 @@ impl<T, F: FnOnce() -> T> Underway<'_, T, F> {
     }
 }
 
-/// Outcome of a piece of work on another thread.
-struct Outcome<T> {
+/// PieceOutcome of a piece of work on another thread.
+struct PieceOutcome<T> {
     is_there: AtomicBool,
     result: Mutex<Option<std::thread::Result<T>>>,
 }
 
-impl<T> Outcome<T> {
+impl<T> PieceOutcome<T> {
     fn put(&self, result: std::thread::Result<T>, caller: &Thread) {
         *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         self.is_there.store(true, Ordering::Release);
@@ -93,15 +93,15 @@ impl Wait {
     }
 }
 
-type Job = Box<dyn FnOnce() + Send>;
+type HelperJob = Box<dyn FnOnce() + Send>;
 
 /// A thread that does one job after another.
-struct Helper(Sender<Job>);
+struct Helper(Sender<HelperJob>);
 
 impl Helper {
     /// Starts a thread; `None` if the system gives none.
     fn new() -> Option<Mutex<Self>> {
-        let (sender, jobs) = channel::<Job>();
+        let (sender, jobs) = channel::<HelperJob>();
         let work = move || {
             while let Some(job) = next_job(&jobs) {
                 job();
@@ -124,11 +124,12 @@ impl Helper {
     fn start<T: Send + 'static>(
         &self,
         piece: impl FnOnce() -> T + Send + 'static,
-    ) -> Arc<Outcome<T>> {
+    ) -> Arc<PieceOutcome<T>> {
         let outcome =
-            Arc::new(Outcome { is_there: AtomicBool::new(false), result: Mutex::new(None) });
+            Arc::new(PieceOutcome { is_there: AtomicBool::new(false), result: Mutex::new(None) });
         let (there, caller) = (Arc::clone(&outcome), std::thread::current());
-        let job: Job = Box::new(move || there.put(catch_unwind(AssertUnwindSafe(piece)), &caller));
+        let job: HelperJob =
+            Box::new(move || there.put(catch_unwind(AssertUnwindSafe(piece)), &caller));
         // A helper runs as long as the process; should it be gone all the same, the caller does its work.
         if let Err(SendError(job)) = self.0.send(job) {
             job();
@@ -138,7 +139,7 @@ impl Helper {
 }
 
 /// Returns the next job, which is looked for awake for a while; `None` once nobody can send one.
-fn next_job(jobs: &Receiver<Job>) -> Option<Job> {
+fn next_job(jobs: &Receiver<HelperJob>) -> Option<HelperJob> {
     let wait = Wait::new();
     loop {
         match jobs.try_recv() {

@@ -84,7 +84,7 @@ struct DevicePool {
     rows: usize,
     shares: Shares,
     plan: Arc<EvalPlan>,
-    /// Those of all threads, and those of one.
+    /// Devices of all threads, and devices of one.
     idle: [Mutex<Vec<CpuDevice<f32>>>; 2],
 }
 
