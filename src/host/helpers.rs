@@ -28,21 +28,25 @@ pub(crate) fn at_once<T: Send + 'static>(
     let first = pieces.next();
     let others: Vec<_> = pieces
         .map(|piece| match free.next() {
-            Some(helper) => Underway::There(helper.start(piece), helper),
-            None => Underway::Here(piece),
+            Some(helper) => SharedPiece::There(helper.start(piece), helper),
+            None => SharedPiece::Here(piece),
         })
         .collect();
-    first.map(|piece| piece()).into_iter().chain(others.into_iter().map(Underway::result)).collect()
+    first
+        .map(|piece| piece())
+        .into_iter()
+        .chain(others.into_iter().map(SharedPiece::result))
+        .collect()
 }
 
 /// A piece of work that has been given away, or waits for the caller.
-enum Underway<'a, T, F> {
+enum SharedPiece<'a, T, F> {
     /// Its result comes from a helper, which no other call has until then.
     There(Arc<PieceOutcome<T>>, MutexGuard<'a, Helper>),
     Here(F),
 }
 
-impl<T, F: FnOnce() -> T> Underway<'_, T, F> {
+impl<T, F: FnOnce() -> T> SharedPiece<'_, T, F> {
     fn result(self) -> T {
         match self {
             Self::Here(piece) => piece(),

@@ -395,6 +395,7 @@ pub(super) fn time(device: &mut dyn Device, steps: u32) -> Result<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::SETTINGS;
 
     #[test]
     fn operations_are_counted_as_stated() {
@@ -477,9 +478,10 @@ mod tests {
 
         fn run(&mut self, phase: Phase, steps: std::ops::Range<u32>) -> Result<()> {
             if self.is_late() && self.wrong == Wrong::Rate {
-                let doubled = |row: &StepParams| StepParams {
-                    scalars: row.scalars.map(|it| 2.0 * it),
-                    ..*row
+                let doubled = |row: &StepParams| {
+                    let mut row = *row;
+                    row.scalars[..SETTINGS].iter_mut().for_each(|it| *it *= 2.0);
+                    row
                 };
                 let table: Vec<StepParams> = self.table.iter().map(doubled).collect();
                 self.device.write_steps(phase, &table)?;
