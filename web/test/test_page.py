@@ -286,10 +286,10 @@ def texts(test, folder, copy):
 
 def wrong_kernels(test, folder, copy):
     """A form of a kernel that is wrong is found and not used; a kernel without a right form is an error."""
-    whole, alone = b"var sums = array<array<f32, REG_N>, REG_M>();\n        var a_sums", b"= partial[0] / f32(step.rows)"
+    whole, alone = b"var sums = array<array<f32, REG_N>, REG_M>();\nvar a_sums", b"= partial[0] / f32(step.rows)"
     faults = [
         # As the compiler of a browser that forgets the zero of a loop's variable.
-        (whole, b"var sums: array<array<f32, REG_N>, REG_M>;   \n        var a_sums", "1 of "),
+        (whole, b"var sums: array<array<f32, REG_N>, REG_M>;   \nvar a_sums", "1 of "),
         (alone, b"= partial[1] / f32(step.rows)", "1 of "),
     ]
     program = (folder / "wgrad_bg.wasm").read_bytes()
