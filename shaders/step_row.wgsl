@@ -14,8 +14,8 @@ struct Step {
     s2: f32,
     s3: f32,
     s4: f32,
-    s5: f32,
-    s6: f32,
+    s5: f32,           // weight of the gradient among those that are accumulated (SHARE)
+    s6: f32,           // share of averaged weights that are new (AVERAGE)
     s7: f32,           // and its settings
     s8: f32,
     s9: f32,

@@ -14,7 +14,7 @@ use wgrad::device::gpu::GpuDevice;
 use wgrad::device::verify::{check, check_form, every_kernel, half_kernels, sizes_of, verify_gpu};
 use wgrad::device::{Device, DeviceInfo, DeviceKind, Values};
 use wgrad::expr::Expr;
-use wgrad::graph::{Loss, Optimizer, OptimizerSchedule, UpdateContext};
+use wgrad::graph::{Loss, Optimizer};
 use wgrad::model::{Activation, Init, Sequential};
 use wgrad::plan::{
     Broadcast, Element, Formula, Kernel, Operand, Phase, Plan, PlanBuilder, Role, Slot, StepParams,
@@ -102,16 +102,14 @@ fn classifier(device: &mut dyn Device, data: &Split, options: &TrainOptions) -> 
     let model = Sequential::mlp(&[24, 12], Activation::Relu, data.train.outputs(), Init::Pytorch);
     let plan = Plan::of_run(&model, data, options).unwrap();
     device.load(&plan).unwrap();
-    let rows: Vec<StepParams> =
-        (0..64)
-            .map(|log| StepParams {
-                rows: 8,
-                log,
-                scalars: OptimizerSchedule::new(options.optimizer.clone(), None)
-                    .next(UpdateContext { lr: 1e-3, decay: 1e-5, epoch: 0, last: false }),
-                ..StepParams::default()
-            })
-            .collect();
+    let rows: Vec<StepParams> = (0..64)
+        .map(|log| StepParams {
+            rows: 8,
+            log,
+            scalars: common::first_scalars(&options.optimizer, 1e-3),
+            ..StepParams::default()
+        })
+        .collect();
     device.write_steps(Phase::Train, &rows).unwrap();
     plan
 }
@@ -183,8 +181,10 @@ fn check_memory(device: &mut wgrad::device::gpu::GpuDevice, columns: u32, hidden
     // Values on their way and a table of steps' numbers take less than 1.25 MiB.
     assert!(most <= said && most + (5 << 18) + (64 << 10) >= said, "{most} of {said} when loaded");
     let order: Vec<u32> = (0..1600).collect();
-    let rows: Vec<StepParams> =
-        (0..1024).map(|log| StepParams { rows: 64, log, ..StepParams::default() }).collect();
+    let scalars = common::first_scalars(&options.optimizer, 0.0);
+    let rows: Vec<StepParams> = (0..1024)
+        .map(|log| StepParams { rows: 64, log, scalars, ..StepParams::default() })
+        .collect();
     for _ in 0..3 {
         device.write(plan.ports.train_x, 0, Values::F32(&singles(&data.train))).unwrap();
         most = most.max(bytes_made(device) - before);

@@ -193,7 +193,8 @@ fn counts(mut device: wgrad::device::gpu::GpuDevice, one_by_one: bool) {
     let options = TrainOptions { batch_size: 8, ..TrainOptions::default() };
     let plan = Plan::of_run(&model, &data, &options).unwrap();
     device.load(&plan).unwrap();
-    let row = StepParams { rows: 8, ..StepParams::default() };
+    let scalars = common::first_scalars(&options.optimizer, 0.0);
+    let row = StepParams { rows: 8, scalars, ..StepParams::default() };
     assert!(device.take_usage().is_none(), "the first call begins the counting");
     device.write_steps(Phase::Train, &[row; 60]).unwrap();
     let window = device.take_usage().unwrap();
@@ -233,8 +234,7 @@ fn kernels_timed_one_by_one_train_the_same() {
     let params = wgrad::model::Params::init(&model, data.train.columns(), Seed(2)).unwrap();
     let row = StepParams {
         rows: 8,
-        scalars: wgrad::graph::OptimizerSchedule::new(options.optimizer.clone(), None)
-            .next(wgrad::graph::UpdateContext { lr: 1e-2, decay: 1.0, epoch: 0, last: false }),
+        scalars: common::first_scalars(&options.optimizer, 1e-2),
         ..StepParams::default()
     };
     let mut results = Vec::new();

@@ -100,6 +100,8 @@ pub use self::schema::{BinaryColumn, DuplicateColumn, Schema, Target, TargetKind
 #[cfg(feature = "cli")]
 pub(crate) use self::shared_table::{SharedPlace, SharedTable};
 pub use self::split::{RowPart, Split, SplitColumns};
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use self::stored_numbers::LoadedNumbers;
 pub(crate) use self::stored_numbers::ReadBuffer;
 pub use self::stored_numbers::StoredSlice;
 pub use self::table::Dataset;

@@ -37,7 +37,7 @@ pub(super) fn host_memory(memory: Option<u64>) -> Option<u64> {
 
 /// Numbers in memory, kept in single precision for as long as that loses nothing: a table of pixels or counts takes half the memory.
 #[derive(Clone, Debug)]
-pub(super) enum LoadedNumbers {
+pub(crate) enum LoadedNumbers {
     Single(Vec<f32>),
     Double(Vec<f64>),
 }

@@ -28,7 +28,8 @@ pub use loss::{
 };
 pub use op::{Axis, Mapped, MemberOutputs, NodeId, Op};
 pub use optimizer::{
-    BetweenPasses, MOST_STATES, Optimizer, OptimizerHostState, OptimizerSchedule, UpdateContext,
+    BetweenPasses, MOST_STATES, Optimizer, OptimizerHostState, OptimizerSchedule, SCALARS,
+    UpdateContext,
 };
 pub use update_transforms::{Pass, PassKind, UpdateInput, UpdateTransforms};
 pub use usual::{ActivationGradient, Biased};

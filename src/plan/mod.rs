@@ -24,7 +24,7 @@ pub use declaration::{Argument, Declaration, Feature, SlotPrecision};
 pub use formula::{Formula, FormulaId};
 
 use crate::graph::LOSS_NUMBERS;
-pub use crate::graph::{Broadcast, MOST_OPERANDS, Operand};
+pub use crate::graph::{Broadcast, MOST_OPERANDS, Operand, SCALARS};
 pub use kernel::{Dropout, Kernel, LossVariant, Update};
 pub use memory::Memory;
 pub use partial_sums::PartialSum;
@@ -184,9 +184,6 @@ impl Phase {
     /// All phases.
     pub const ALL: [Self; 3] = [Self::Train, Self::Eval, Self::Measure];
 }
-
-/// Number of further scalars that an optimizer may have in each step.
-pub const SCALARS: usize = 13;
 
 /// Step parameters: numbers that change from step to step, computed ahead on the host.
 #[derive(Clone, Copy, Debug, PartialEq)]

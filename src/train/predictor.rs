@@ -13,6 +13,8 @@ use super::ensemble::Ensemble;
 use super::metrics::{Evaluation, Metrics, ScoredRows, StreamingEvaluator};
 use super::outputs::Predictions;
 use super::predict::{EVAL_BATCH, TrainedModel, eval_plan, load, run_eval};
+#[cfg(not(target_family = "wasm"))]
+use crate::data::LoadedNumbers;
 use crate::data::{Dataset, Features, LabelledRows, Numbers, TargetKind};
 use crate::device::cpu::CpuDevice;
 use crate::device::{Device, DeviceInfo, DeviceKind, Values, open};
@@ -84,15 +86,8 @@ struct DevicePool {
     rows: usize,
     shares: Shares,
     plan: Arc<EvalPlan>,
-    /// Devices of all threads, and devices of one.
+    /// Devices of all threads, which share products, and devices of one, by [`Shares`].
     idle: [Mutex<Vec<CpuDevice<f32>>>; 2],
-}
-
-/// Threads of a device.
-#[derive(Clone, Copy, Debug)]
-enum Threads {
-    All,
-    One,
 }
 
 /// Work of a call that threads share.
@@ -138,7 +133,7 @@ impl Predictor {
                 None => DevicePool::of_sizes(trained, rows)?,
             };
             // Loading one device now finds errors now, and makes the first call fast.
-            own[0].put(own[0].threads(), own[0].take(own[0].threads(), trained)?);
+            own[0].put(own[0].shares, own[0].take(own[0].shares, trained)?);
             pools.push(own);
         }
         let info = CpuDevice::<f32>::new().info().clone();
@@ -482,40 +477,15 @@ impl Predictor {
         let pool = pools.iter().find(|pool| each <= pool.rows)?;
         let mut pieces = Vec::with_capacity(parts);
         for first in (0..count).step_by(each) {
-            let rows = OwnedRows::of(x.range(first * columns..count.min(first + each) * columns))?;
+            let rows = x.range(first * columns..count.min(first + each) * columns);
+            let rows = LoadedNumbers::from(rows);
             let (pool, ensemble) = (Arc::clone(pool), Arc::clone(&self.ensemble));
             pieces.push(move || {
-                pool.outputs_on(Threads::One, &ensemble.members()[member], rows.numbers())
+                pool.outputs_on(Shares::Rows, &ensemble.members()[member], (&rows).into())
             });
         }
         let parts: Result<Vec<Vec<f32>>> = helpers::at_once(pieces).into_iter().collect();
         Some(parts.map(|parts| parts.concat()))
-    }
-}
-
-/// Rows of a call for another thread.
-#[cfg(not(target_family = "wasm"))]
-enum OwnedRows {
-    Single(Vec<f32>),
-    Double(Vec<f64>),
-}
-
-#[cfg(not(target_family = "wasm"))]
-impl OwnedRows {
-    /// Copies rows in memory; `None` of those in a file.
-    fn of(x: Numbers<'_>) -> Option<Self> {
-        match x {
-            Numbers::Single(values) => Some(Self::Single(values.to_vec())),
-            Numbers::Double(values) => Some(Self::Double(values.to_vec())),
-            Numbers::Stored(_) => None,
-        }
-    }
-
-    fn numbers(&self) -> Numbers<'_> {
-        match self {
-            Self::Single(values) => Numbers::Single(values),
-            Self::Double(values) => Numbers::Double(values),
-        }
     }
 }
 
@@ -552,27 +522,20 @@ impl DevicePool {
 
     /// Returns the raw outputs of rows, on the threads that a device of this pool has.
     fn outputs(&self, trained: &TrainedModel, x: Numbers<'_>) -> Result<Vec<f32>> {
-        self.outputs_on(self.threads(), trained, x)
+        self.outputs_on(self.shares, trained, x)
     }
 
     fn outputs_on(
         &self,
-        threads: Threads,
+        shares: Shares,
         trained: &TrainedModel,
         x: Numbers<'_>,
     ) -> Result<Vec<f32>> {
-        let mut device = self.take(threads, trained)?;
+        let mut device = self.take(shares, trained)?;
         let rows = (x, &trained.preparation);
         let outputs = run_eval(&mut device, (&self.plan, &self.plan.ports), rows, false)?;
-        self.put(threads, device);
+        self.put(shares, device);
         Ok(outputs)
-    }
-
-    fn threads(&self) -> Threads {
-        match self.shares {
-            Shares::Products => Threads::All,
-            Shares::Rows => Threads::One,
-        }
     }
 
     /// Returns the raw outputs of `count` rows, parts of which go to all threads.
@@ -597,14 +560,14 @@ impl DevicePool {
     }
 
     /// Takes an unused device, or makes a new one.
-    fn take(&self, threads: Threads, trained: &TrainedModel) -> Result<CpuDevice<f32>> {
-        let idle = locked(&self.idle[threads as usize]).pop();
+    fn take(&self, shares: Shares, trained: &TrainedModel) -> Result<CpuDevice<f32>> {
+        let idle = locked(&self.idle[shares as usize]).pop();
         match idle {
             Some(device) => Ok(device),
             None => {
-                let mut device = match threads {
-                    Threads::All => CpuDevice::new(),
-                    Threads::One => CpuDevice::of_one_thread(),
+                let mut device = match shares {
+                    Shares::Products => CpuDevice::new(),
+                    Shares::Rows => CpuDevice::of_one_thread(),
                 };
                 load(&mut device, &self.plan, &trained.params)?;
                 Ok(device)
@@ -613,8 +576,8 @@ impl DevicePool {
     }
 
     /// Returns a device to the pool.
-    fn put(&self, threads: Threads, device: CpuDevice<f32>) {
-        locked(&self.idle[threads as usize]).push(device);
+    fn put(&self, shares: Shares, device: CpuDevice<f32>) {
+        locked(&self.idle[shares as usize]).push(device);
     }
 }
 
@@ -693,7 +656,7 @@ mod tests {
         // Devices are kept for later calls, and no more than there were calls at once.
         let Placement::Cpu(pools) = &predictor.pool else { panic!("not on the CPU") };
         for pool in &pools[0] {
-            let kept = pool.idle[pool.threads() as usize].lock().unwrap().len();
+            let kept = pool.idle[pool.shares as usize].lock().unwrap().len();
             let most = if pool.shares == Shares::Rows { threads::count() } else { 8 };
             assert!((1..=most).contains(&kept), "{kept} devices");
         }
@@ -728,6 +691,7 @@ mod tests {
     fn helpers_give_the_bits_of_all_rows_at_once() {
         let (other, x) = trained();
         let x: Vec<f32> = x.iter().copied().cycle().take(256 * 40).collect();
+        let exact: Vec<f64> = x.iter().copied().map(f64::from).collect();
         let double: Vec<f64> = x.iter().map(|&x| f64::from(x) + 1e-9).collect();
         let y = Targets::Classes((0..256).map(|row| row % 4).collect());
         let data = Dataset::from_arrays(&x, 40, y).unwrap();
@@ -738,7 +702,8 @@ mod tests {
         let predictor = Predictor::new(trained.clone()).unwrap();
         let Placement::Cpu(pools) = &predictor.pool else { panic!("not on the CPU") };
         for rows in [1, 9, 16, 17, 64, 255, 256] {
-            for x in [Numbers::from(&x[..rows * 40]), Numbers::from(&double[..rows * 40])] {
+            let all = [(&x).into(), (&exact).into(), (&double).into()];
+            for x in all.map(|x: Numbers<'_>| x.range(0..rows * 40)) {
                 let want = pools[0][6].outputs(&trained, x).unwrap();
                 assert_eq!(predictor.outputs_of(0, x, rows).unwrap(), want, "{rows} rows");
                 let helped = predictor.with_helpers(0, &pools[0], x, rows);
@@ -770,7 +735,7 @@ mod tests {
         // A device whose weights are written anew after it has packed them.
         let (first, second) = (network(1), network(2));
         let pool = DevicePool::new(&first, 1, Shares::Products).unwrap();
-        let mut device = pool.take(Threads::All, &first).unwrap();
+        let mut device = pool.take(Shares::Products, &first).unwrap();
         let mut outputs = |params: &Params| {
             device.write(pool.plan.params, 0, Values::F32(params.arena())).unwrap();
             let rows = (Numbers::from(&x[..3]), &first.preparation);

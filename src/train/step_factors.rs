@@ -25,12 +25,8 @@ pub(in crate::train) struct StepFactors {
 impl StepFactors {
     /// Returns the factors that make a plan's settings those of this network and its loss.
     pub(in crate::train) fn of(model: &Sequential, loss: &Loss) -> Self {
-        let mut factors = [1.0; LOSS_NUMBERS];
-        for (factor, number) in factors.iter_mut().zip(loss.numbers()) {
-            *factor = if number > 0.0 { number } else { 1.0 };
-        }
         let smooths = loss.label_smoothing() > 0.0;
-        Self { dropout: dropout_factor(model), loss: factors, smooths }
+        Self { dropout: dropout_factor(model), loss: loss.planned().1, smooths }
     }
 
     /// Returns the factors of the loss's numbers, with this factor of the label smoothing.
@@ -74,7 +70,7 @@ mod tests {
         assert_eq!(back.to_string(), model.to_string());
         let other: Sequential = text.replace("0.3", "0.6").replace("0.15", "0.3").parse().unwrap();
         assert_eq!(planned_model(&other), planned);
-        let planned = |text: &str| text.parse::<Loss>().unwrap().with_numbers_of_1().to_string();
+        let planned = |text: &str| text.parse::<Loss>().unwrap().planned().0.to_string();
         assert_eq!(
             planned("cross-entropy(label-smoothing=0.2)"),
             "cross-entropy(label_smoothing=1)"
@@ -93,6 +89,6 @@ mod tests {
             let none = StepFactors::of(&model, &Loss::CROSS_ENTROPY);
             assert_eq!((none.dropout, none.loss(0.5)), (1.0, [1.0, 1.0]));
         }
-        assert_eq!(Loss::CROSS_ENTROPY.with_numbers_of_1(), Loss::CROSS_ENTROPY);
+        assert_eq!(Loss::CROSS_ENTROPY.planned().0, Loss::CROSS_ENTROPY);
     }
 }

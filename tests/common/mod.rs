@@ -10,6 +10,8 @@ pub mod drive;
 pub mod oracle;
 
 use wgrad::Seed;
+use wgrad::graph::{Optimizer, OptimizerSchedule, UpdateContext};
+use wgrad::plan::SCALARS;
 use wgrad::random::Purpose;
 
 /// Seeds of tests that try several.
@@ -60,6 +62,12 @@ pub fn normal(len: usize, seed: Seed) -> Vec<f64> {
 /// The same as floats of single precision.
 pub fn normal_f32(len: usize, seed: Seed) -> Vec<f32> {
     normal(len, seed).into_iter().map(|value| value as f32).collect()
+}
+
+/// Returns the scalars of a run's first update.
+pub fn first_scalars(optimizer: &Optimizer, lr: f64) -> [f64; SCALARS] {
+    let moment = UpdateContext { lr, decay: 1.0, epoch: 0, last: false };
+    OptimizerSchedule::new(optimizer.clone(), None).next(moment)
 }
 
 /// Returns `len` classes below `classes`.

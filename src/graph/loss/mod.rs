@@ -167,26 +167,17 @@ impl Loss {
         }
     }
 
-    /// Returns the settings that are numbers, in the order of texts, for which steps bring factors.
-    pub(crate) fn numbers(&self) -> Vec<f64> {
-        let of = |setting: LossSetting<'_>| match setting.value {
-            SettingValue::Number(value, _) => Some(*value),
-            SettingValue::Flag(_) => None,
-        };
-        self.clone().settings().into_iter().filter_map(of).collect()
-    }
-
-    /// Returns the loss with 1 for each of [`Self::numbers`] that is above 0; others say that a part of the loss is absent.
-    #[must_use]
-    pub(crate) fn with_numbers_of_1(mut self) -> Self {
-        for setting in self.settings() {
-            if let SettingValue::Number(value, _) = setting.value
-                && *value > 0.0
-            {
-                *value = 1.0;
+    /// Returns the loss as plans have it, each setting that is a number above 0 as 1, and the factors that make these the loss's own, in the
+    /// order of texts. A number of 0 or below says that a part of the loss is absent, and stays.
+    pub(crate) fn planned(&self) -> (Self, [f64; LOSS_NUMBERS]) {
+        let (mut planned, mut factors) = (self.clone(), [1.0; LOSS_NUMBERS]);
+        let settings = planned.settings().into_iter().filter_map(LossSetting::number);
+        for (value, factor) in settings.zip(&mut factors) {
+            if *value > 0.0 {
+                *factor = std::mem::replace(value, 1.0);
             }
         }
-        self
+        (planned, factors)
     }
 
     /// Returns the loss of a kind of target that a run has without a choice: cross-entropy for classes, the squared error for numbers,

@@ -236,9 +236,17 @@ fn flag<'a>(name: &'static str, value: &'a mut bool) -> LossSetting<'a> {
     LossSetting { name, value: SettingValue::Flag(value), unit: TargetUnit::None, brief: false }
 }
 
-impl LossSetting<'_> {
+impl<'a> LossSetting<'a> {
     fn unit(self, unit: TargetUnit) -> Self {
         Self { unit, ..self }
+    }
+
+    /// Returns the value; `None` of a flag.
+    pub(super) fn number(self) -> Option<&'a mut f64> {
+        match self.value {
+            SettingValue::Number(value, _) => Some(value),
+            SettingValue::Flag(_) => None,
+        }
     }
 }
 

@@ -26,7 +26,7 @@ pub use specs::BetweenPasses;
 pub use specs::MOST_STATES;
 pub(super) use specs::{AVERAGE, SETTINGS, SHARE, input};
 use specs::{CUSTOM, METHODS, MOST_SETTINGS, OptimizerRow, Range, Setting, Terms};
-pub use step_scalars::{OptimizerHostState, OptimizerSchedule, UpdateContext};
+pub use step_scalars::{OptimizerHostState, OptimizerSchedule, SCALARS, UpdateContext};
 
 /// Update of parameters against their gradients: a row of the table of optimizers, with its settings. Formulas and defaults
 /// are those of `torch.optim`, or of the papers that [`Optimizer::VOCABULARY`] names. The learning rate is not part of the

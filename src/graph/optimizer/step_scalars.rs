@@ -8,8 +8,8 @@ use super::Optimizer;
 use super::specs::{AVERAGE, DECAY, LR, OWN, StepInputs, setting_scalars};
 use crate::graph::Average;
 
-/// Scalars of a step.
-const SCALARS: usize = 13;
+/// Number of further scalars that an optimizer may have in each step.
+pub const SCALARS: usize = 13;
 
 /// Place of an update in the run.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -284,7 +284,7 @@ impl MemoryPlanner<'_> {
         let batch = self.share().most(self.batch());
         let sizes = Sizes { batch, train_rows, eval_batch, eval_rows };
         let objective = options.objective(&data.train);
-        let objective = Objective { loss: objective.loss.with_numbers_of_1(), ..objective };
+        let objective = Objective { loss: objective.loss.planned().0, ..objective };
         let planned = planned_model(model);
         let step = training(&planned, columns, objective, options.optimizer.clone())?;
         let step = step.with_moves(options.moves())?;
